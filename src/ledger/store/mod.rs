@@ -63,6 +63,8 @@ fn skew(condition: &str) -> String {
 const ACCEPTED_AT: &str = "coalesce(attempt.answered_at, attempt.sent_at)";
 /// SQL: the answer to an attempt came, and named the time of acceptance by the service's clock.
 const DATED_BY_BOTH: &str = "bound_by = 'reply' AND uploaded_at IS NOT NULL AND answered_at IS NOT NULL";
+/// Attempts among which dated answers are sought. A service that dates none must not make each search read every attempt.
+const DATED_WITHIN: i64 = 1_000;
 
 impl Snapshot {
     fn state_of_item(&self, item: ItemId) -> Result<Option<State>, LedgerError> {

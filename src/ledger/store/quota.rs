@@ -1,6 +1,6 @@
 //! What the quota is derived from: every request that may still count, and what was learned.
 
-use super::{DATED_BY_BOTH, Store, skew};
+use super::{DATED_BY_BOTH, DATED_WITHIN, Store, skew};
 use crate::{
     domain::{AttemptState, State, UnixMillis},
     ledger::{
@@ -47,6 +47,8 @@ impl Snapshot {
 
     /// Uploads that may count after `since`, those refused lately, and at least the latest `count_min`, oldest first.
     /// Times of earlier runs are corrected by the clock skew since.
+    ///
+    /// The parts overlap. `UNION` would leave out what is there twice, and SQLite would read every attempt in order for that.
     fn past_uploads(&self, since: UnixMillis, count_min: u32) -> Result<Vec<UploadUsage>, LedgerError> {
         let (skew_since_run, skew_total) = (skew("later.id > run.id"), skew("TRUE"));
         let mut statement = self.connection.prepare(
@@ -57,8 +59,8 @@ impl Snapshot {
                  JOIN item ON item.id = attempt.item JOIN jumped ON jumped.id = attempt.run \
                  WHERE attempt.id IN (SELECT id FROM attempt WHERE counts_until IS NOT NULL \
                      AND counts_until > ?1 - {skew_total} \
-                     UNION SELECT id FROM attempt WHERE state = 'refused' AND answered_at > ?1 - {skew_total} \
-                     UNION SELECT id FROM (SELECT id FROM attempt WHERE state <> 'not_sent' ORDER BY id DESC LIMIT ?2) AS latest) \
+                     UNION ALL SELECT id FROM attempt WHERE state = 'refused' AND answered_at > ?1 - {skew_total} \
+                     UNION ALL SELECT id FROM (SELECT id FROM attempt WHERE state <> 'not_sent' ORDER BY id DESC LIMIT ?2) AS latest) \
                  ORDER BY attempt.id"),
             )?;
         let mut rows = statement.query((since.0, count_min))?;
@@ -131,15 +133,15 @@ impl Snapshot {
     /// that came fastest.
     fn clock_reference(&self, run: RunId) -> Result<Option<ClockReference>, LedgerError> {
         let sql = format!(
-            "SELECT answered_at, uploaded_at + answered_at - sent_at AS theirs FROM \
-                   (SELECT * FROM attempt WHERE {DATED_BY_BOTH} \
-                    AND run < ?1 ORDER BY id DESC LIMIT ?2) AS latest \
-                   WHERE run = (SELECT max(run) FROM attempt WHERE run < ?1 AND bound_by = 'reply') \
-                   ORDER BY answered_at - sent_at LIMIT 1"
+            "WITH latest AS (SELECT * FROM attempt WHERE run < ?1 ORDER BY id DESC LIMIT ?2), \
+             dated AS (SELECT * FROM latest WHERE {DATED_BY_BOTH} ORDER BY id DESC LIMIT ?3) \
+             SELECT answered_at, uploaded_at + answered_at - sent_at AS theirs FROM dated \
+             WHERE run = (SELECT max(run) FROM latest WHERE bound_by = 'reply') \
+             ORDER BY answered_at - sent_at LIMIT 1"
         );
         let read =
             |row: &SqlRow<'_>| Ok(ClockReference { ours: row.get(0)?, theirs_at_the_latest: row.get(1)? });
-        self.connection.prepare(&sql)?.find_row((run.0, TIME_SAMPLES), read)
+        self.connection.prepare(&sql)?.find_row((run.0, DATED_WITHIN, TIME_SAMPLES), read)
     }
 
     /// When the run before this one was last known to live.

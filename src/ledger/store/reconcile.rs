@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{DATED_BY_BOTH, Store, skew};
+use super::{DATED_BY_BOTH, DATED_WITHIN, Store, skew};
 use crate::{
     domain::{UnixMillis, VideoNo},
     ledger::{
@@ -112,8 +112,10 @@ impl Snapshot {
         let sent_at = LAST_BYTE_AT.replace("attempt.", "");
         let sql = format!(
             "WITH own AS (SELECT id, run, sent_at FROM attempt WHERE id = ?1), \
-             before AS (SELECT * FROM attempt WHERE id < ?1 AND {DATED_BY_BOTH} ORDER BY id DESC LIMIT ?2), \
-             after AS (SELECT * FROM attempt WHERE id > ?1 AND {DATED_BY_BOTH} ORDER BY id LIMIT ?2), \
+             near_before AS (SELECT * FROM attempt WHERE id < ?1 ORDER BY id DESC LIMIT ?3), \
+             near_after AS (SELECT * FROM attempt WHERE id > ?1 ORDER BY id LIMIT ?3), \
+             before AS (SELECT * FROM near_before WHERE {DATED_BY_BOTH} ORDER BY id DESC LIMIT ?2), \
+             after AS (SELECT * FROM near_after WHERE {DATED_BY_BOTH} ORDER BY id LIMIT ?2), \
              same AS (SELECT answered_at, {sent_at} AS sent_at, uploaded_at FROM before WHERE run = (SELECT run FROM own) \
                       UNION ALL SELECT answered_at, {sent_at}, uploaded_at FROM after WHERE run = (SELECT run FROM own)) \
              SELECT (SELECT sent_at FROM own) - (SELECT max(answered_at - uploaded_at) FROM same), \
@@ -124,7 +126,7 @@ impl Snapshot {
         let mut statement = self.connection.prepare(&sql)?;
         let times = |row: &SqlRow<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
         let (by_run, until_by_run, by_order, until_by_order): TimesByRunAndOrder =
-            statement.query_row((attempt.0, CLOCK_SAMPLES), times)?;
+            statement.query_row((attempt.0, CLOCK_SAMPLES, DATED_WITHIN), times)?;
         Ok(ServiceTime { earliest: by_run.or(by_order), latest: until_by_run.or(until_by_order) })
     }
 

@@ -119,14 +119,25 @@ impl PostgresConnection {
         PostgresStatement { connection: self, sql: Arc::from(sql) }
     }
 
-    /// Whether the server understands a statement. It is not run.
+    /// How the server answers a statement on a connection that writes, whatever its values are. It is not run.
     #[cfg(test)]
-    pub(in crate::ledger) fn understand(&self, sql: &str) -> Result<(), LedgerError> {
-        self.ask(DatabaseRequest::Script(format!(
-            "PREPARE tried AS {}; DEALLOCATE tried",
-            dialect::statement(sql)
-        )))
-        .map(drop)
+    pub(in crate::ledger) fn plan_of(&self, sql: &str) -> Result<Vec<String>, LedgerError> {
+        let sql = dialect::statement(sql);
+        let values = (1..100).take_while(|number| sql.contains(&format!("${number}"))).count();
+        let values =
+            if values == 0 { String::new() } else { format!("({})", vec!["NULL"; values].join(", ")) };
+        let settings = worker::READS_BY_INDEX;
+        self.script(format!("{settings}; SET plan_cache_mode = force_generic_plan; PREPARE tried AS {sql}"))?;
+        let explain =
+            DatabaseRequest::Once { sql: format!("EXPLAIN EXECUTE tried{values}"), values: Vec::new() };
+        let answer = self.ask(explain)?;
+        self.script("DEALLOCATE tried".to_owned())?;
+        let mut rows = PostgresRows { answer, cursor: None };
+        let mut plan = Vec::new();
+        while let Some(row) = rows.next_row()? {
+            plan.push(row.get(0)?);
+        }
+        Ok(plan)
     }
 
     /// Runs several statements without values and rows.

@@ -24,6 +24,11 @@ use crate::ledger::LedgerError;
 /// A lease is renewed this many times while it lasts.
 const RENEWALS: u32 = 3;
 
+/// Statements read by index, as in SQLite: a plan that was made for empty tables is kept, and would read all rows when there are
+/// millions.
+pub(super) const READS_BY_INDEX: &str = "SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off; \
+                                         SET enable_mergejoin = off; SET jit = off";
+
 /// What the thread is asked for.
 pub(super) enum DatabaseRequest {
     /// To connect, if there is no connection.
@@ -208,13 +213,11 @@ impl Session {
     /// What holds for a connection that writes.
     ///
     /// A transaction locks the row of the lease. The server ends it when this process, or the network, stops for longer than the
-    /// lease lasts: otherwise nobody could take over. Statements read by index, as in SQLite: a plan that was made for empty
-    /// tables is kept, and would read all rows when there are millions.
+    /// lease lasts: otherwise nobody could take over.
     fn set_up_writer(&mut self) -> Result<DatabaseAnswer, LedgerError> {
         let ms = self.address.lease_ms();
         self.run(DatabaseRequest::Script(format!(
-            "SET idle_in_transaction_session_timeout = {ms}; SET enable_seqscan = off; SET enable_bitmapscan = off; \
-             SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off"
+            "SET idle_in_transaction_session_timeout = {ms}; {READS_BY_INDEX}"
         )))
     }
 
