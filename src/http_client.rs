@@ -67,6 +67,12 @@ pub(crate) fn header(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
 }
 
+/// The texts of every line of a header, as one list.
+pub(crate) fn header_list(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+    let texts: Vec<&str> = headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
+    (!texts.is_empty()).then(|| texts.join(", "))
+}
+
 /// The error and its causes in one line, without the address.
 pub(crate) fn chain(error: &reqwest::Error) -> String {
     use std::error::Error as _;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::domain::UnixMillis;
+use crate::domain::{UnixMillis, parse_duration};
 
 /// How waits grow: `base`, doubled for every failure in a row, never above `max`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,18 +77,32 @@ const EPOCH_SECONDS_MIN: f64 = 1e9;
 /// A time since 1970 from here on is in milliseconds.
 const EPOCH_MILLIS_MIN: f64 = 1e12;
 
-/// Reads `Retry-After`: seconds, also with a fraction or a unit, the largest of several numbers, or a date against the `now` given.
+/// The wait after an answer with a `Retry-After` that cannot be read: the service asks for one.
+const UNREADABLE_WAIT: Duration = Duration::from_mins(1);
+
+/// The wait that a `Retry-After` asks for. `None`: the answer has none.
+#[must_use]
+pub fn asked_wait(retry_after: Option<&str>, now: UnixMillis) -> Option<Duration> {
+    let text = retry_after.map(str::trim).filter(|text| !text.is_empty())?;
+    Some(parse_retry_after(text, now).unwrap_or(UNREADABLE_WAIT))
+}
+
+/// Reads `Retry-After`: seconds, also with a fraction or a unit such as `20 seconds` or `1m`, the largest of several numbers, or a
+/// date against the `now` given.
 #[must_use]
 pub fn parse_retry_after(text: &str, now: UnixMillis) -> Option<Duration> {
     let text = text.trim();
     let number = |part: &str| -> Option<f64> {
-        let part = part.trim().trim_end_matches(['s', 'S']).trim_end();
-        let is_number = part.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-        part.parse().ok().filter(|_| is_number)
+        let part = part.trim();
+        let digits = part.strip_prefix('-').unwrap_or(part).trim_end_matches(['s', 'S']).trim_end();
+        let is_number = digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+        let number: f64 = digits.parse().ok().filter(|_| is_number)?;
+        Some(if part.starts_with('-') { 0.0 } else { number })
     };
     let numbers: Option<Vec<f64>> = text.split(',').map(number).collect();
     let Some(seconds) = numbers.and_then(|numbers| numbers.into_iter().reduce(f64::max)) else {
-        return Some(UnixMillis::parse_http_date(text)?.after_now(now));
+        let until = UnixMillis::parse_http_date(text).map(|until| until.after_now(now));
+        return until.or_else(|| text.split(',').filter_map(parse_duration).max());
     };
     if seconds < EPOCH_SECONDS_MIN {
         return Some(Duration::try_from_secs_f64(seconds.ceil()).unwrap_or(Duration::MAX));
@@ -147,6 +161,12 @@ mod tests {
         assert_eq!(parse_retry_after("", now), None);
         assert_eq!(parse_retry_after("7.5", now), Some(Duration::from_secs(8)));
         assert_eq!(parse_retry_after("7s", now), Some(Duration::from_secs(7)));
+        assert_eq!(parse_retry_after("20 seconds", now), Some(Duration::from_secs(20)));
+        assert_eq!(parse_retry_after("1m", now), Some(Duration::from_mins(1)));
+        assert_eq!(parse_retry_after("-5", now), Some(Duration::ZERO));
+        assert_eq!(parse_retry_after("2015-10-21T07:29:00Z", now), Some(Duration::from_mins(1)));
+        assert_eq!(asked_wait(Some("soon"), now), Some(UNREADABLE_WAIT));
+        assert_eq!(asked_wait(Some(" "), now), None);
         assert_eq!(parse_retry_after("7, 9", now), Some(Duration::from_secs(9)));
         assert_eq!(parse_retry_after("1445412600", now), Some(Duration::from_mins(2)), "a time, in seconds");
         assert_eq!(parse_retry_after("1445412600000", now), Some(Duration::from_mins(2)));

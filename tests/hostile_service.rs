@@ -89,6 +89,39 @@ fn a_row_that_was_answered_as_rejected_though_its_video_was_made_is_bound_and_no
 }
 
 #[test]
+fn trouble_in_the_words_of_a_limit_of_credits_or_of_a_key_is_in_doubt_and_never_paid_twice() {
+    for message in [
+        "rpc error: code = DeadlineExceeded desc = context deadline exceeded",
+        "java.lang.OutOfMemoryError: GC overhead limit exceeded",
+        "Failed to enqueue the indexing task: max retries exceeded",
+        "Concurrent update of record, version mismatch",
+        "Failed to finish https://host/speed-limit/v2.mp4",
+        "Failed to update user credits",
+    ] {
+        let service = Service::scripted(move |number| match number {
+            2 => Answer::AcceptBut("0001", message),
+            _ => Answer::Accept,
+        });
+        let folder = tempfile::tempdir().unwrap();
+        manifest(folder.path(), 4);
+        let args = ["--ledger", "a.db", "--wait", "60s", "--settle-after", "1s"];
+        let (code, text) = import(folder.path(), &service, KEY, &args);
+        assert_eq!((code, service.uploads(), service.copies()), (0, 4, vec![1; 4]), "{message}: {text}");
+    }
+}
+
+#[test]
+fn an_error_under_the_code_of_a_success_is_not_taken_for_a_video() {
+    let yii = "HTTP/1.1 401 Unauthorized\r\nContent-Type: application/json\r\nContent-Length: 45\r\n\r\n\
+               {\"name\":\"Unauthorized\",\"code\":0,\"status\":401}";
+    let service = Service::start(Answer::Raw(yii));
+    let folder = tempfile::tempdir().unwrap();
+    manifest(folder.path(), 6);
+    let (code, text) = import(folder.path(), &service, KEY, &["--ledger", "a.db", "-j", "1"]);
+    assert_eq!((code, service.uploads()), (7, 1), "{text}");
+}
+
+#[test]
 fn a_service_error_worded_as_a_bad_parameter_rejects_no_row() {
     let service = Service::start(Answer::AcceptBut("0001", "System error"));
     let folder = tempfile::tempdir().unwrap();

@@ -16,7 +16,7 @@ use super::{
     streamed_body::{BodyProgress, StreamedBody},
     transport::{API_PATH, Content, HttpMethod, Request, Response, Transport, TransportError},
 };
-use crate::http_client::{self, chain, header};
+use crate::http_client::{self, chain, header, header_list};
 
 /// A connection that was idle for longer is not used again: servers close idle connections after 1 s and more, and a request
 /// on a connection that is just being closed has no clear answer. The rest of the second is for the way to the server.
@@ -151,7 +151,7 @@ impl HttpTransport {
         let mut response = call.send().await.map_err(|error| loss(&error, &self.host))?;
         let mut reply = Response {
             status: response.status().as_u16(),
-            retry_after: header(response.headers(), &RETRY_AFTER),
+            retry_after: header_list(response.headers(), &RETRY_AFTER),
             date: header(response.headers(), &DATE),
             location: header(response.headers(), &LOCATION),
             body: Vec::new(),

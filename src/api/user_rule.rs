@@ -78,7 +78,11 @@ impl UserRule {
             (Subject::Status(own), _) => *own == status,
         };
         let message = envelope.map(|envelope| envelope.message.to_lowercase()).unwrap_or_default();
-        let is_accepted = envelope.is_some_and(|envelope| matches!(envelope.code.as_str(), "0" | "200"));
+        // an error under the code of a success is no success, unless it names a video
+        let is_accepted = envelope.is_some_and(|envelope| {
+            matches!(envelope.code.as_str(), "0" | "200")
+                && (status < 400 || super::wire::parse_accepted(&envelope.data).0.is_some())
+        });
         (is_subject && !is_accepted && message.contains(&self.message)).then_some(self.class)
     }
 }

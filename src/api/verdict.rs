@@ -6,7 +6,7 @@
 use serde_json::Value;
 
 use super::{
-    message::{Topic, topic},
+    message::{Topic, topic, wait_named},
     transport::{Response, TransportError},
     user_rule::{UserClass, UserRule},
     wire::{self, Envelope},
@@ -28,7 +28,7 @@ pub enum Verdict {
     /// Not accepted now; another time it may be. `retry_after` is the header as it came.
     RefusedForNow { retry_after: Option<String>, cause: String },
     /// No row can be sent until the operator acts.
-    StopRun { reason: StopReason, certainty: Certainty, cause: String },
+    StopRun { reason: StopReason, certainty: Certainty, retry_after: Option<String>, cause: String },
     /// It may have been accepted.
     InDoubt { retry_after: Option<String>, cause: String },
     /// No byte left this machine.
@@ -78,33 +78,29 @@ enum Class {
 
 /// What an envelope code means. The service's error page names the codes; clients saw the others.
 fn class_of_code(envelope: &Envelope) -> Class {
+    let stop_unless_of_row = |reason| match topic(&envelope.message) {
+        Topic::Row => Class::BadRow,
+        Topic::Limit | Topic::Stop(_) | Topic::Unclear => Class::Stop(reason),
+    };
     match envelope.code.as_str() {
-        "0" | "200" if envelope.says_failed && wire::parse_accepted(&envelope.data).0.is_none() => {
-            Class::InDoubt
-        }
+        "0" | "200" if envelope.says_failed && !names_video(Some(envelope)) => Class::InDoubt,
         "0" | "200" => Class::Accepted,
         "429" => Class::RefusedForNow,
-        "401" => Class::Stop(StopReason::KeyRefused),
+        "401" => stop_unless_of_row(StopReason::KeyRefused),
         "402" => Class::Stop(StopReason::CreditsOut),
-        "403" => Class::Stop(StopReason::AccountDisabled),
+        "403" => stop_unless_of_row(StopReason::AccountDisabled),
         "9009" => Class::Stop(StopReason::NoPermission),
-        "410" => Class::Stop(StopReason::Retired),
-        "404" | "405" | "406" | "415" => Class::Stop(StopReason::WrongRequest),
-        "1" | "3" => match topic(&envelope.message) {
-            Topic::Row => Class::BadRow,
-            Topic::Limit => Class::RefusedForNow,
-            Topic::Stop(reason) => Class::Stop(reason),
-            Topic::Unclear => Class::InDoubt,
-        },
-        "400" | "413" | "422" => class_of_complaint(&envelope.message),
+        "410" => stop_unless_of_row(StopReason::Retired),
+        "404" | "405" | "406" | "415" => stop_unless_of_row(StopReason::WrongRequest),
+        "1" | "3" | "400" | "413" | "422" => class_of_message(&envelope.message),
         // a vendor fixture pairs it with a busy service
         "409" => Class::InDoubt,
         _ => Class::UnknownCode,
     }
 }
 
-/// A status or code that says that the request is at fault: of the row only when its message names a field.
-fn class_of_complaint(message: &str) -> Class {
+/// What a message means where its code says nothing, or only that the request is at fault: of the row only when it names a field.
+fn class_of_message(message: &str) -> Class {
     match topic(message) {
         Topic::Row => Class::BadRow,
         Topic::Stop(reason) => Class::Stop(reason),
@@ -113,7 +109,7 @@ fn class_of_complaint(message: &str) -> Class {
     }
 }
 
-/// What an HTTP status means where the body is not the service's envelope. Statuses mirror the codes.
+/// What an HTTP status means where no envelope decides. Statuses mirror the codes.
 fn class_of_status(status: u16, body: &[u8]) -> Class {
     match status {
         429 => Class::RefusedForNow,
@@ -127,7 +123,9 @@ fn class_of_status(status: u16, body: &[u8]) -> Class {
         301 | 302 | 303 | 307 | 308 | 511 => Class::StopInDoubt(StopReason::NotTheService),
         404 | 405 => Class::StopInDoubt(StopReason::WrongAddress),
         400 | 413 | 422 => {
-            let class = class_of_complaint(&String::from_utf8_lossy(&body[..body.len().min(2_048)]));
+            // JSON of another form has its message in quotes
+            let text = String::from_utf8_lossy(&body[..body.len().min(2_048)]).replace('"', " ");
+            let class = class_of_message(&text);
             // not the service's own message about a row
             if matches!(class, Class::BadRow | Class::RefusedForNow) { Class::InDoubt } else { class }
         }
@@ -154,20 +152,48 @@ fn classify(response: &Response, envelope: Option<&Envelope>, user_rules: &[User
         };
     }
     let class = match envelope {
-        Some(envelope) => {
-            let by_code = class_of_code(envelope);
-            if by_code == Class::UnknownCode && status >= 400 {
-                // the status decides where the code says nothing, unless it says nothing either
-                let by_status = class_of_status(status, &response.body);
-                if by_status == Class::InDoubt { by_code } else { by_status }
-            } else {
-                by_code
-            }
-        }
+        Some(envelope) => class_of_both(status, envelope, &response.body),
         None => class_of_status(status, &response.body),
     };
-    // a server that failed may have accepted the row before it complained about it
-    if status >= 500 && class == Class::BadRow { Class::InDoubt } else { class }
+    match class {
+        _ if status < 500 => class,
+        // a server that failed may have accepted the row before it complained
+        Class::BadRow | Class::RefusedForNow if envelope.is_some_and(|own| own.code != "429") => {
+            Class::InDoubt
+        }
+        Class::Stop(reason) if envelope.is_some_and(|own| matches!(own.code.as_str(), "1" | "3")) => {
+            Class::StopInDoubt(reason)
+        }
+        Class::Accepted
+        | Class::BadRow
+        | Class::RefusedForNow
+        | Class::Stop(_)
+        | Class::StopInDoubt(_)
+        | Class::InDoubt
+        | Class::UnknownCode => class,
+    }
+}
+
+/// The class of an envelope under an HTTP status: one classification. The status decides where the code says nothing, and where an
+/// error has the code of a success.
+fn class_of_both(status: u16, envelope: &Envelope, body: &[u8]) -> Class {
+    let by_code = class_of_code(envelope);
+    if status < 400 {
+        return by_code;
+    }
+    let by_status = || class_of_status(status, body);
+    match by_code {
+        Class::Accepted if names_video(Some(envelope)) => by_code,
+        Class::Accepted => by_status(),
+        // a message that names a field in an answer that refuses all requests
+        Class::BadRow | Class::InDoubt | Class::UnknownCode if status == 429 => Class::RefusedForNow,
+        // the status decides, unless it says nothing either
+        Class::InDoubt | Class::UnknownCode => {
+            let by_status = by_status();
+            if by_status == Class::InDoubt { by_code } else { by_status }
+        }
+        Class::BadRow | Class::RefusedForNow | Class::Stop(_) | Class::StopInDoubt(_) => by_code,
+    }
 }
 
 /// Decides the outcome of an upload, by the user's own rules first.
@@ -176,13 +202,18 @@ pub(super) fn of_upload(outcome: Result<Response, TransportError>, user_rules: &
         Ok(response) => response,
         Err(TransportError::NotSent(cause)) => return Verdict::NotSent { cause },
         Err(TransportError::Unusable { reason, cause }) => {
-            return Verdict::StopRun { reason, certainty: Certainty::NotSent, cause };
+            return Verdict::StopRun { reason, certainty: Certainty::NotSent, retry_after: None, cause };
         }
         Err(TransportError::NoAnswer(cause)) => return Verdict::InDoubt { retry_after: None, cause },
     };
     let envelope = wire::parse_envelope(&response.body);
     let cause = describe(&response, envelope.as_ref());
-    let stop = |reason, certainty, cause| Verdict::StopRun { reason, certainty, cause };
+    let stop = |reason, certainty, cause| Verdict::StopRun {
+        reason,
+        certainty,
+        retry_after: retry_after(&response),
+        cause,
+    };
     match classify(&response, envelope.as_ref(), user_rules) {
         Class::Accepted => {
             match wire::parse_accepted(envelope.as_ref().map_or(&Value::Null, |envelope| &envelope.data)) {
@@ -200,7 +231,10 @@ pub(super) fn of_upload(outcome: Result<Response, TransportError>, user_rules: &
             let certainty = if by_table == Class::BadRow { Certainty::Refused } else { Certainty::Unclear };
             Verdict::BadRow { certainty, cause }
         }
-        Class::RefusedForNow => Verdict::RefusedForNow { retry_after: retry_after(&response), cause },
+        Class::RefusedForNow => {
+            let named = || envelope.as_ref().and_then(|envelope| wait_named(&envelope.message));
+            Verdict::RefusedForNow { retry_after: retry_after(&response).or_else(named), cause }
+        }
         Class::Stop(reason) => stop(reason, Certainty::Refused, cause),
         Class::StopInDoubt(reason) => stop(reason, Certainty::Unclear, cause),
         Class::InDoubt => Verdict::InDoubt { retry_after: retry_after(&response), cause },

@@ -193,10 +193,11 @@ pub(super) fn plain_code(text: &str) -> String {
 
 /// Reads the envelope. `None`: the body is not a JSON object with a code.
 pub(super) fn parse_envelope(body: &[u8]) -> Option<Envelope> {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     let mut value: Value = serde_json::from_slice(body).ok()?;
     let shown_code = match value.get("code")? {
         Value::String(text) => text.trim().to_owned(),
-        Value::Number(number) => number.as_u64()?.to_string(),
+        Value::Number(number) => number.to_string().trim_end_matches(".0").to_owned(),
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => return None,
     };
     let message =

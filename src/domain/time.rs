@@ -34,11 +34,14 @@ impl UnixMillis {
         self.0.saturating_sub(earlier.0)
     }
 
-    /// Reads a date of an HTTP header in any of its three forms (RFC 9110, 5.6.7), or with an offset, as mails have it.
+    /// Reads a date of an HTTP header in any of its three forms (RFC 9110, 5.6.7), with an offset, as mails have it, or in RFC 3339.
     #[must_use]
     pub fn parse_http_date(text: &str) -> Option<Self> {
         if let Ok(date) = jiff::fmt::rfc2822::parse(text) {
             return Some(Self(date.timestamp().as_millisecond()));
+        }
+        if let Ok(date) = text.parse::<jiff::Timestamp>() {
+            return Some(Self(date.as_millisecond()));
         }
         let date = httpdate::parse_http_date(text).ok()?;
         let since_1970 = date.duration_since(std::time::UNIX_EPOCH).ok()?;

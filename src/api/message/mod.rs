@@ -6,13 +6,15 @@
 //! service's own framework.
 
 mod phrases;
+mod quotes;
 
 use phrases::{
-    CONFIGURATION, CREDITS, FAULTS, FIELDS, KEY, KEY_OR_SOURCE, LIMIT_PHRASES, LIMIT_WORDS,
-    NOT_FOUND_IN_REQUEST, POINTS, RETIRED, SOURCE, TROUBLE, WRONG_PATH,
+    AGAIN, CONFIGURATION, CREDITS, CREDITS_LACK, FAULTS, FIELDS, KEY, KEY_FAULTS, KEY_REFUSED, LACK,
+    LIMIT_PHRASES, LIMIT_WORDS, NOT_FOUND_IN_REQUEST, OF_ACCOUNT, OF_REQUESTS, RETIRED, SOURCE, TROUBLE,
+    WRONG_PATH,
 };
 
-use crate::domain::StopReason;
+use crate::domain::{StopReason, parse_duration};
 
 /// What a message is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,14 +29,15 @@ pub(super) enum Topic {
     Unclear,
 }
 
-/// Decides what a message is about.
+/// Decides what a message is about. A request that "certainly was not accepted" is sent again, so every topic but
+/// [`Topic::Unclear`] needs two things: what is named, and what is wrong with it.
 pub(super) fn topic(message: &str) -> Topic {
-    let text = message.to_lowercase();
+    let text = quotes::without_values(&message.to_lowercase(), FIELDS);
     let says = |phrases: &[&str]| phrases.iter().any(|phrase| contains_phrase(&text, phrase));
     let is_not_taken = || says(&["not supported", "unsupported", "not present", "is missing", "not allowed"]);
     // what is said of a field or of the source of a row concerns no other row
     let is_of_row = says(FIELDS) || says(SOURCE);
-    if says(WRONG_PATH) {
+    if !is_of_row && says(WRONG_PATH) {
         return Topic::Stop(StopReason::WrongAddress);
     }
     if is_not_taken() && (says(NOT_FOUND_IN_REQUEST) || (!is_of_row && says(CONFIGURATION))) {
@@ -46,22 +49,48 @@ pub(super) fn topic(message: &str) -> Topic {
     if says(TROUBLE) {
         return Topic::Unclear;
     }
-    if says(LIMIT_PHRASES) {
-        return Topic::Limit;
+    // "frame rate limit" is said of a video
+    let of_limits = ["frame rate", "bit rate"].iter().fold(text.clone(), |text, of| text.replace(of, " "));
+    let limits = |phrases: &[&str]| phrases.iter().any(|phrase| contains_phrase(&of_limits, phrase));
+    if limits(LIMIT_PHRASES) || (limits(LIMIT_WORDS) && limits(OF_ACCOUNT)) {
+        return if says(CREDITS) { credits_topic(says(LACK)) } else { Topic::Limit };
+    }
+    if says(AGAIN) {
+        return Topic::Unclear;
     }
     if is_of_row && says(FAULTS) {
         return Topic::Row;
     }
-    if says(CREDITS) || (!is_of_row && says(POINTS)) {
-        return Topic::Stop(StopReason::CreditsOut);
+    if says(CREDITS_LACK) || (!is_of_row && says(CREDITS)) {
+        return credits_topic(says(CREDITS_LACK) || says(LACK));
     }
-    if says(KEY) || (!is_of_row && says(KEY_OR_SOURCE)) {
+    if !is_of_row && (says(KEY_REFUSED) || (says(KEY) && says(KEY_FAULTS))) {
         return Topic::Stop(StopReason::KeyRefused);
     }
-    if !is_of_row && says(LIMIT_WORDS) {
+    if !is_of_row && limits(LIMIT_WORDS) && limits(OF_REQUESTS) {
         return Topic::Limit;
     }
     Topic::Unclear
+}
+
+/// The wait that a message names, such as `20 seconds` in "try again in 20 seconds", in the form of a `Retry-After`.
+pub(super) fn wait_named(message: &str) -> Option<String> {
+    let text = message.to_lowercase();
+    let words: Vec<&str> =
+        text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    let asks = |word: &&str| matches!(*word, "again" | "retry" | "wait");
+    let at = words.iter().position(asks)?;
+    let mut behind =
+        words[at + 1..].iter().skip_while(|word| matches!(**word, "in" | "after" | "for" | "at" | "least"));
+    let number = *behind.next()?;
+    let unit = if number.ends_with(|c: char| c.is_ascii_digit()) { *behind.next()? } else { "" };
+    let wait = format!("{number} {unit}");
+    parse_duration(&wait).map(|_| wait)
+}
+
+/// What a message about credits means: that they lack, or nothing that is understood.
+const fn credits_topic(they_lack: bool) -> Topic {
+    if they_lack { Topic::Stop(StopReason::CreditsOut) } else { Topic::Unclear }
 }
 
 /// Whether a text contains a phrase as whole words, or with a leading `~` also inside a word. Scripts without blanks
@@ -130,6 +159,16 @@ mod tests {
             "url格式错误",
             "url 格式错误",
             "tags 不能为空",
+            "video frame rate must be at most 60 frames per second",
+            "frame rate limit exceeded",
+            "url is invalid: https://host/full-throttle/v2.mp4",
+            "url is invalid: https://host/exceptional/system-error.mp4",
+            "Cannot open the video at https://host/end-credits/sunset/points.mp4",
+            "The source url answered 403: missing authorization header",
+            "Failed to download url: 404 No static resource v2.mp4.",
+            "Failed to download url: the source answered 404",
+            "tag 'rate limit' is too long",
+            "callback \"https://host/too-many-requests\" is not reachable",
         ] {
             assert_eq!(topic(message), Topic::Row, "{message}");
         }
@@ -149,6 +188,15 @@ mod tests {
             "You are sending requests too frequently",
             "请求过于频繁",
             "已达到上限",
+            "The total video duration submitted in the last 2 hours exceeds the limit of your account",
+            "Your account has used up its upload size for the last 2 hours",
+            "You have reached the cap: at most 5 url uploads in 2 hours",
+            "2-hour cap reached, you must wait before another url is accepted",
+            "Too many url submissions, you must wait",
+            "两小时内上传视频大小超过账户额度",
+            "Too many requests, please try again later",
+            "rate limit exceeded for https://host/system-error/timeout.mp4",
+            "concurrent uploads limit reached",
         ] {
             assert_eq!(topic(message), Topic::Limit, "{message}");
         }
@@ -160,6 +208,9 @@ mod tests {
             ("You don't have enough points.", StopReason::CreditsOut),
             ("insufficient balance", StopReason::CreditsOut),
             ("credits exceeded", StopReason::CreditsOut),
+            ("Your account does not have any points: not enough credits", StopReason::CreditsOut),
+            ("invalid token", StopReason::KeyRefused),
+            ("Unauthorized", StopReason::KeyRefused),
             ("余额不足", StopReason::CreditsOut),
             ("authorization is wrong", StopReason::KeyRefused),
             ("The API key is disabled", StopReason::KeyRefused),
@@ -174,6 +225,21 @@ mod tests {
             ),
         ] {
             assert_eq!(topic(message), Topic::Stop(reason), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_wait_that_a_message_names_is_kept_and_the_length_of_a_window_is_none() {
+        for (message, expected) in [
+            ("Too many requests. Please try again in 20 seconds.", Some("20 seconds")),
+            ("rate limited, retry after 30s", Some("30s ")),
+            ("please wait 2 minutes", Some("2 minutes")),
+            ("please wait for at least 1 hour", Some("1 hour")),
+            ("at most 5 uploads in 2 hours", None),
+            ("try again later", None),
+            ("wait 5 of them", None),
+        ] {
+            assert_eq!(wait_named(message).as_deref(), expected, "{message}");
         }
     }
 
@@ -193,6 +259,19 @@ mod tests {
             "something happened",
             "网络异常,请稍后再试",
             "系统繁忙",
+            "rpc error: code = DeadlineExceeded desc = context deadline exceeded",
+            "context deadline exceeded",
+            "java.lang.OutOfMemoryError: GC overhead limit exceeded",
+            "Failed to enqueue the indexing task: max retries exceeded",
+            "Concurrent update of record, version mismatch",
+            "request processing time exceeded the limit",
+            "Disk quota exceeded",
+            "Too many connections",
+            "the exchange rate cannot be read",
+            "Failed to update user credits",
+            "Failed to update the usage of the API key",
+            "Failed to finish https://host/speed-limit/quota-exceeded.mp4",
+            "The url cannot be processed now, please try again later",
         ] {
             assert_eq!(topic(message), Topic::Unclear, "{message}");
         }

@@ -23,7 +23,7 @@ fn kind(verdict: &Verdict) -> &'static str {
 #[test]
 fn a_rule_of_the_user_goes_first_and_never_turns_a_success_or_the_answer_of_a_gateway() {
     let rules: Vec<UserRule> =
-        ["0001:Codec=bad-row", "0777=busy", "0003=in-doubt", "http 418=stop", "E_ROW=bad-row"]
+        ["0001:Codec=bad-row", "0777=busy", "0003=in-doubt", "http 418=stop", "E_ROW=bad-row", "-1=busy"]
             .iter()
             .map(|rule| rule.parse().unwrap())
             .collect();
@@ -38,6 +38,9 @@ fn a_rule_of_the_user_goes_first_and_never_turns_a_success_or_the_answer_of_a_ga
     assert_eq!(with_rules(200, r#"{"code":"E_ROW","msg":"x"}"#), "bad row");
     assert_eq!(with_rules(200, r#"{"code":"0003","msg":"tags too many"}"#), "in doubt");
     assert_eq!(with_rules(418, "short and stout"), "stop");
+    assert_eq!(with_rules(200, r#"{"code":-1,"msg":"x"}"#), "refused for now");
+    assert_eq!(with_rules(418, r#"{"code":0,"status":418}"#), "stop", "an error under the code of a success");
+    assert_eq!(with_rules(418, r#"{"code":0,"data":{"videoNo":"VI1234"}}"#), "accepted");
     assert_eq!(with_rules(503, r#"{"code":"0777","msg":"x"}"#), "in doubt");
 }
 
@@ -133,6 +136,32 @@ fn every_documented_answer_has_its_verdict() {
         (503, r#"{"timestamp":1,"status":503,"error":"x"}"#, "in doubt"),
         (404, r#"{"timestamp":1,"status":404}"#, "stop in doubt"),
         (307, "", "stop in doubt"),
+    ] {
+        assert_eq!(kind(&upload(status, body)), expected, "{status} {body}");
+    }
+}
+
+#[test]
+fn the_status_and_the_code_of_an_answer_are_one_classification() {
+    for (status, body, expected) in [
+        (429, r#"{"name":"Too Many Requests","code":0,"status":429}"#, "refused for now"),
+        (401, r#"{"name":"Unauthorized","code":0,"status":401}"#, "stop"),
+        (503, r#"{"code":"0000","msg":"ok"}"#, "in doubt"),
+        (503, r#"{"code":"0000","data":{"videoNo":"VI1234"}}"#, "accepted"),
+        (429, r#"{"code":"0003","msg":"Too many url submissions, you must wait"}"#, "refused for now"),
+        (429, r#"{"code":"0003","msg":"url is not accepted now: not supported"}"#, "refused for now"),
+        (429, r#"{"code":"0409","msg":"Service is busy"}"#, "refused for now"),
+        (401, r#"{"code":"0001","msg":"token error"}"#, "stop"),
+        (403, r#"{"code":"0001","msg":"Failed to download url: forbidden"}"#, "bad row"),
+        (200, r#"{"code":"404","msg":"Failed to download url: the source answered 404"}"#, "bad row"),
+        (200, r#"{"code":403,"msg":"Failed to download url: the source answered 403"}"#, "bad row"),
+        (500, r#"{"code":"0001","msg":"Request has exceeded the limit."}"#, "in doubt"),
+        (500, r#"{"code":"0001","msg":"insufficient balance"}"#, "stop in doubt"),
+        (503, r#"{"code":"0429","msg":"Request has exceeded the limit."}"#, "refused for now"),
+        (400, "context deadline exceeded", "in doubt"),
+        (200, r#"{"code":-1,"msg":"busy"}"#, "in doubt"),
+        (200, r#"{"code":429.0,"msg":"x"}"#, "refused for now"),
+        (200, "\u{feff}{\"code\":\"0000\",\"data\":{\"videoNo\":\"VI1234\"}}", "accepted"),
     ] {
         assert_eq!(kind(&upload(status, body)), expected, "{status} {body}");
     }
