@@ -18,7 +18,7 @@ use crate::{
     events::{Event, EventBus},
     ledger::{AttemptId, ItemId, Ledger, LedgerError},
     quota::{Cooldown, Endpoint, Permit, PermitSlot, Priority, RateLimiter, RequestOutcome},
-    retry::parse_retry_after,
+    retry::asked_wait,
 };
 
 /// The name under which the ledger keeps the learned limits.
@@ -73,8 +73,27 @@ impl<T> Context<T> {
         self.events.emit(self.clock.now(), event);
     }
 
+    fn announce_read_wait(&self, endpoint: Endpoint, cause: &str, cooldown: Cooldown) {
+        let what = match endpoint {
+            Endpoint::Delete => "no video can be deleted",
+            Endpoint::Upload | Endpoint::List | Endpoint::Metadata => "listings cannot be read",
+        };
+        let reason = format!("{what} ({cause}); trying again");
+        self.emit(&Event::Waiting { reason, until: cooldown.until, hint: None });
+    }
+
     /// Waits for a permit to read, and records the read before it leaves.
     pub(super) async fn read_permit(&self, priority: Priority) -> Result<Permit, LedgerError> {
+        // a wait that the service asked for must be kept, whatever happens during it
+        self.save_learned_limits().await?;
+        let (endpoint, now) = (priority.endpoint(), self.clock.now());
+        // a run before was asked to wait
+        let kept = self.limiter.cooldown(endpoint).filter(|wait| wait.until.after_now(now) >= READ_WAIT_SAID);
+        if let Some(wait) = kept
+            && self.signals.is_first(Noticed::ReadWait(endpoint.as_str()))
+        {
+            self.announce_read_wait(endpoint, "the service asked to wait", wait);
+        }
         let permit = self.limiter.permit(priority).await;
         self.spend(&permit).await?;
         Ok(permit)
@@ -115,15 +134,12 @@ impl<T> Context<T> {
     pub(super) fn learn_read_fault(&self, slot: PermitSlot, error: &ReadError) -> Option<ReadRefusal> {
         let outcome = match error {
             ReadError::RefusedForNow { retry_after } => {
-                let asked = retry_after.as_deref().and_then(|text| parse_retry_after(text, self.clock.now()));
-                RequestOutcome::Refused { retry_after: asked }
+                RequestOutcome::Refused { retry_after: asked_wait(retry_after.as_deref(), self.clock.now()) }
             }
             ReadError::NotSent { .. } => RequestOutcome::NotSent,
-            ReadError::Unclear { retry_after, .. } => RequestOutcome::Unclear {
-                retry_after: retry_after
-                    .as_deref()
-                    .and_then(|text| parse_retry_after(text, self.clock.now())),
-            },
+            ReadError::Unclear { retry_after, .. } => {
+                RequestOutcome::Unclear { retry_after: asked_wait(retry_after.as_deref(), self.clock.now()) }
+            }
             ReadError::StopRun { .. } => RequestOutcome::Unclear { retry_after: None },
         };
         tracing::debug!(?slot, ?error, "a read brought nothing");
@@ -133,12 +149,8 @@ impl<T> Context<T> {
             cooldown.failures == FAILED_READS_SAID || cooldown.until.after_now(now) >= READ_WAIT_SAID
         };
         if let Some(cooldown) = cooldown.filter(is_said) {
-            let what = match slot.endpoint() {
-                Endpoint::Delete => "no video can be deleted",
-                Endpoint::Upload | Endpoint::List | Endpoint::Metadata => "listings cannot be read",
-            };
-            let why = format!("{what} ({error}); trying again");
-            self.emit(&Event::Waiting { reason: why, until: cooldown.until, hint: None });
+            self.signals.is_first(Noticed::ReadWait(slot.endpoint().as_str()));
+            self.announce_read_wait(slot.endpoint(), &error.to_string(), cooldown);
         }
         match error {
             ReadError::StopRun { reason, cause } => {
@@ -171,6 +183,8 @@ pub(super) enum Noticed {
     ChangedTags,
     /// The service no longer shows an accepted video.
     VanishedVideo,
+    /// An endpoint of this name is not read for long.
+    ReadWait(&'static str),
     /// No listing can be read whole, so that rows wait which are to be sent again.
     UnreadableListing,
     /// Rows have a callback of their own.

@@ -133,6 +133,7 @@ fn claim_terms(
         callback_base: policy.callback_base.clone(),
         uploads_max: policy.uploads_max,
         disk_free_min: policy.disk_free_min,
+        set_aside: Arc::default(),
         signable: SignableAccounts::default(),
     }
 }

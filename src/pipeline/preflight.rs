@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     api::{PAGE_SIZE_MAX, Transport},
-    domain::{StopReason, UnixMillis, counted, with_separators},
+    domain::{State, StopReason, UnixMillis, counted, with_separators},
     events::Event,
     ledger::{LedgerError, LibraryVideo, ManifestId, Recovered, RunId, Snapshot, Store, VideoOwner},
     quota::Endpoint,
@@ -101,6 +101,10 @@ async fn compare_before_sending<T: Transport>(
             Ok(newest) => {
                 context.ledger.write(Store::confirm_key).await?;
                 served_at = newest.served.theirs.or(served_at);
+                // a request of this ledger without an answer may have made one of them
+                let counts = context.ledger.read(Snapshot::state_counts).await?;
+                let open = counts.of(State::Sending) + counts.of(State::InDoubt);
+                comparison.hidden = comparison.hidden.saturating_sub(open);
                 comparison.announce(context, namespace, &newest);
                 if let Some(other) = samples.take(namespace, &newest.first) {
                     let text = library_check::namespaces_ignored(namespace, &other);

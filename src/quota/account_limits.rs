@@ -26,11 +26,6 @@ const REFUSALS_PER_HOUR_MIN: usize = 12;
 /// ...one in this many requests.
 const REQUESTS_PER_REFUSAL: u64 = 1_000;
 const HOUR_MS: i64 = 3_600_000;
-/// A restart assumes that the lag between claim and departure was longer than seen by this factor, since each time it is
-/// exceeded costs a write...
-const LAG_FACTOR: i64 = 2;
-/// ...and at least this long, in milliseconds.
-const LAG_MS_MIN: i64 = 20;
 /// A request gets its slot at most this long before it may leave, so that its claim is committed by then.
 const LEAD_MAX: Duration = Duration::from_millis(250);
 /// Permits are given at whole milliseconds, departures are exact to the microsecond: one tick earlier is in time.
@@ -80,25 +75,6 @@ impl EndpointLimits {
     }
 }
 
-/// Whether an upload may leave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Departure {
-    Now,
-    /// It may leave at this time at the soonest: ask again then.
-    At(PreciseTime),
-    /// It may leave once the learned limits are saved: ask again then.
-    AfterSave,
-}
-
-/// The times of an upload that is about to leave.
-#[derive(Clone, Copy, Debug)]
-pub struct UploadTimes {
-    pub claimed_at: UnixMillis,
-    pub departed_at: PreciseTime,
-    /// The latest time at which the service may accept it.
-    pub accepted_by: UnixMillis,
-}
-
 impl AccountLimits {
     /// Limits that know what was spent before (`usage`, in the order of departure). `tick_ms` is the granularity of the
     /// timers of the caller, in milliseconds.
@@ -130,9 +106,7 @@ impl AccountLimits {
             lead: Duration::ZERO,
             reserved_at: HashMap::new(),
         };
-        if let Some(saved) = account.learned_limits.saved_cooldown {
-            account.upload.breaker.resume(saved, now);
-        }
+        account.resume_waits(now);
         account.replay_all(usage, now);
         account
     }
@@ -212,7 +186,7 @@ impl AccountLimits {
         }
     }
 
-    const fn margins(&self, endpoint: Endpoint) -> Margins {
+    pub(super) const fn margins(&self, endpoint: Endpoint) -> Margins {
         let slowdown = match endpoint {
             Endpoint::Upload => Slowdown(self.learned_limits.slowdown_permille),
             Endpoint::List | Endpoint::Metadata | Endpoint::Delete => Slowdown::NONE,
@@ -220,7 +194,7 @@ impl AccountLimits {
         Margins { slowdown, jitter: self.learned_limits.jitter, tick_ms: self.tick_ms }
     }
 
-    const fn total_margins(&self) -> Margins {
+    pub(super) const fn total_margins(&self) -> Margins {
         Margins { slowdown: Slowdown::NONE, jitter: self.learned_limits.jitter, tick_ms: self.tick_ms }
     }
 
@@ -240,7 +214,7 @@ impl AccountLimits {
         let margins = self.margins(endpoint);
         let precise = PreciseTime::from(now);
         let own = self.endpoint_mut(endpoint);
-        if own.breaker.half_open_probe_in_flight {
+        if own.breaker.half_open_probe.is_some() {
             delays.push(Delay { until: FOR_EVER, why: BlockReason::HalfOpenProbe });
         }
         if let Some(cooldown) = own.breaker.cooldown(now) {
@@ -296,7 +270,7 @@ impl AccountLimits {
         let total_at = self.total.next_at(precise, total_margins);
         let own = self.endpoint_mut(endpoint);
         if own.breaker.lasts() {
-            own.breaker.half_open_probe_in_flight = true;
+            own.breaker.half_open_probe = Some(key);
         }
         let at = own.pacing.next_at(precise, margins).max(total_at);
         own.pacing.reserve(key, at);
@@ -314,67 +288,8 @@ impl AccountLimits {
         self.endpoint_mut(endpoint).pacing.release(key);
         self.total.release(key);
         self.caps.log.take_out(key);
-        self.endpoint_mut(endpoint).breaker.half_open_probe_in_flight = false;
-    }
-
-    /// A request is ready to leave: the time from its slot until now is how early the next slots are given out.
-    fn note_lead(&mut self, slot: i64, now: PreciseTime) {
-        if let Some(reserved_at) = self.reserved_at.remove(&slot) {
-            let took = now.after(reserved_at) * 5 / 4;
-            self.lead = took.max(self.lead * 99 / 100);
-        }
-    }
-
-    /// The time until which a request with a slot has to wait for the rates. `None`: it may leave.
-    fn must_wait_until(&mut self, endpoint: Endpoint, now: PreciseTime) -> Option<PreciseTime> {
-        let (margins, total_margins) = (self.margins(endpoint), self.total_margins());
-        let own = self.endpoint_mut(endpoint).pacing.must_wait_until(now, margins);
-        own.max(self.total.must_wait_until(now, total_margins))
-    }
-
-    /// An upload leaves at `now`, claimed at `claimed_at`, as request `key`; it may be accepted until `until`. It may not
-    /// leave before the learned limits are saved when it took longer than a restart would assume: killed right after, the
-    /// next run would send too early.
-    pub fn depart(
-        &mut self,
-        slot: i64,
-        key: i64,
-        UploadTimes { claimed_at, departed_at: now, accepted_by: until }: UploadTimes,
-    ) -> Departure {
-        self.note_lead(slot, now);
-        if let Some(at) = self.must_wait_until(Endpoint::Upload, now) {
-            return Departure::At(at);
-        }
-        let lag_ms = now.millis().since_ms(claimed_at).max(0) + 1;
-        if self.learned_limits.start_lag_ms.is_none_or(|known| known < lag_ms) {
-            self.learned_limits.start_lag_ms = Some((lag_ms * LAG_FACTOR).max(LAG_MS_MIN));
-            self.learned_limits_changed = true;
-        }
-        if self.saved_lag_ms.is_some_and(|saved| saved < lag_ms) {
-            return Departure::AfterSave;
-        }
-        self.upload.pacing.depart(slot, key, now);
-        self.total.depart(slot, key, now);
-        self.caps.log.take_out(slot);
-        self.caps.log.put(key, Spent { until, certainty: Acceptance::Open });
-        self.departed_at.insert(key, now.millis());
-        Departure::Now
-    }
-
-    /// A read leaves at `now`, or may leave at the time that is returned.
-    pub fn depart_read(
-        &mut self,
-        endpoint: Endpoint,
-        slot: i64,
-        now: PreciseTime,
-    ) -> Result<(), PreciseTime> {
-        self.note_lead(slot, now);
-        if let Some(at) = self.must_wait_until(endpoint, now) {
-            return Err(at);
-        }
-        self.endpoint_mut(endpoint).pacing.depart(slot, slot, now);
-        self.total.depart(slot, slot, now);
-        Ok(())
+        let probe = &mut self.endpoint_mut(endpoint).breaker.half_open_probe;
+        *probe = probe.filter(|probe| *probe != key);
     }
 
     /// A restart will know these learned limits.

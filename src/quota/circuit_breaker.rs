@@ -52,8 +52,8 @@ pub(super) struct CircuitBreaker {
     pub(super) refusals: u32,
     /// When a request was refused last, or the service asked to wait.
     last_refused_at: Option<UnixMillis>,
-    /// While failures last, one request is out at a time.
-    pub(super) half_open_probe_in_flight: bool,
+    /// While failures last, one request is out at a time: the slot that it took.
+    pub(super) half_open_probe: Option<i64>,
 }
 
 impl CircuitBreaker {
@@ -72,11 +72,20 @@ impl CircuitBreaker {
         self.refusals >= PERSISTENT
     }
 
-    /// Counts a refusal of a request that left at `departed_at`. Those that left before the last refusal came say nothing new.
+    /// Whether the request with a slot may leave at `now`: the slot may be older than the failure.
+    pub(super) fn lets_leave(&self, slot: i64, now: UnixMillis) -> bool {
+        self.cooldown(now).is_none()
+            && (!self.lasts() || self.half_open_probe.is_none_or(|probe| probe == slot))
+    }
+
+    /// Counts a refusal of a request that left at `departed_at`. Those that left before the wait after the last refusal was over
+    /// say nothing new.
     pub(super) fn count_refusal(&mut self, departed_at: Option<UnixMillis>, now: UnixMillis) -> bool {
-        self.half_open_probe_in_flight = false;
+        self.half_open_probe = None;
         self.failures = self.failures.saturating_add(1);
-        let is_new = self.last_refused_at.zip(departed_at).is_none_or(|(last, left)| left >= last);
+        let refused_at =
+            self.last_refused_at.map(|last| self.cooldown.map_or(last, |wait| last.max(wait.until)));
+        let is_new = refused_at.zip(departed_at).is_none_or(|(last, left)| left >= last);
         if is_new {
             self.refusals = self.refusals.saturating_add(1);
             self.last_refused_at = Some(now);
@@ -116,7 +125,7 @@ impl CircuitBreaker {
         now: UnixMillis,
         jitter: f64,
     ) -> Option<Cooldown> {
-        self.half_open_probe_in_flight = false;
+        self.half_open_probe = None;
         self.failures = self.failures.saturating_add(1);
         self.unclear += u32::from(reason == CooldownReason::Unclear);
         let step = match reason {

@@ -8,7 +8,7 @@ use super::{
     cap_estimator::EstimateChange,
     caps::CapRefusal,
     circuit_breaker::{ASKED_WAIT_MAX, Cooldown, CooldownReason},
-    learned_limits::{LimitChange, SavedCooldown},
+    learned_limits::{AskedWait, LimitChange, SavedCooldown},
 };
 use crate::domain::UnixMillis;
 
@@ -221,8 +221,9 @@ impl AccountLimits {
             | RequestOutcome::Rejected => {
                 if own.breaker.is_answered_by(departed_at) {
                     own.breaker.passed();
+                    self.keep_asked_wait(slot.endpoint, None, now);
                 }
-                None
+                return Feedback::default();
             }
             RequestOutcome::Refused { retry_after } => {
                 own.breaker.count_refusal(departed_at, now);
@@ -235,6 +236,38 @@ impl AccountLimits {
             RequestOutcome::NotSent => own.breaker.failed(CooldownReason::Unreachable, now, random),
             RequestOutcome::Unclear { retry_after } => own.breaker.unclear(*retry_after, now, random),
         };
+        if let RequestOutcome::Refused { retry_after: Some(_) }
+        | RequestOutcome::Unclear { retry_after: Some(_) } = outcome
+        {
+            self.keep_asked_wait(slot.endpoint, cooldown, now);
+        }
         Feedback { cooldown, change: None }
+    }
+
+    /// Keeps a wait that the service asked for over restarts. `None`: it is over.
+    fn keep_asked_wait(&mut self, endpoint: Endpoint, wait: Option<Cooldown>, now: UnixMillis) {
+        let waits = &mut self.learned_limits.asked_waits;
+        let before = waits.len();
+        waits.retain(|asked| asked.endpoint != endpoint.as_str());
+        waits.extend(wait.map(|wait| AskedWait {
+            endpoint: endpoint.as_str().to_owned(),
+            until: wait.until,
+            asked_at: now,
+        }));
+        self.learned_limits_changed |= before > 0 || wait.is_some();
+    }
+
+    /// Waits on, as a run before did.
+    pub(super) fn resume_waits(&mut self, now: UnixMillis) {
+        if let Some(saved) = self.learned_limits.saved_cooldown {
+            self.upload.breaker.resume(saved, now);
+        }
+        for asked in self.learned_limits.asked_waits.clone() {
+            let known = Endpoint::ALL.iter().find(|endpoint| endpoint.as_str() == asked.endpoint);
+            if let Some(endpoint) = known {
+                let saved = SavedCooldown { until: asked.until, refusals: 0, refused_at: asked.asked_at };
+                self.endpoint_mut(*endpoint).breaker.resume(saved, now);
+            }
+        }
     }
 }

@@ -34,6 +34,8 @@ pub struct LearnedLimits {
     margin_at: UnixMillis,
     /// The cool-down after refusals, and how many there were. `None`: the last request passed.
     pub(super) saved_cooldown: Option<SavedCooldown>,
+    /// Waits that the service asked for at other endpoints than that of uploads.
+    pub(super) asked_waits: Vec<AskedWait>,
     /// What was learned of caps that are not known.
     pub(super) caps: Vec<CapEstimate>,
 }
@@ -48,6 +50,7 @@ impl Default for LearnedLimits {
             slowed_at: UnixMillis::default(),
             margin_at: UnixMillis::default(),
             saved_cooldown: None,
+            asked_waits: Vec::new(),
             caps: Vec::new(),
         }
     }
@@ -59,6 +62,15 @@ pub(super) struct SavedCooldown {
     pub(super) until: UnixMillis,
     pub(super) refusals: u32,
     pub(super) refused_at: UnixMillis,
+}
+
+/// A wait that the service asked for, as it is kept over restarts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct AskedWait {
+    /// The word for the endpoint.
+    pub(super) endpoint: String,
+    pub(super) until: UnixMillis,
+    pub(super) asked_at: UnixMillis,
 }
 
 /// A change of the learned limits that is reported.

@@ -8,9 +8,10 @@ use std::{
 use tokio::sync::Notify;
 
 use super::{
-    account_limits::{AccountLimits, Departure, UploadTimes},
+    account_limits::AccountLimits,
     cap_window::{Acceptance, Spent},
     circuit_breaker::Cooldown,
+    departure::{Departure, UploadTimes},
     feedback::Feedback,
     forecast::Forecast,
     learned_limits::LearnedLimits,

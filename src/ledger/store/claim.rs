@@ -1,5 +1,7 @@
 //! Claims: one transaction sets an item to `sending`, spends its quota and creates the claim.
 
+use std::sync::atomic::Ordering;
+
 use super::Store;
 use crate::{
     domain::{ItemEvent, State, Submission, UnixMillis},
@@ -113,10 +115,30 @@ impl Snapshot {
         terms: &ClaimTerms,
         at: UnixMillis,
     ) -> Result<Option<(ItemId, Submission)>, LedgerError> {
+        let set_aside = terms.set_aside.load(Ordering::Relaxed);
+        let other = self.next_pending_but(set_aside, terms, at)?;
+        if other.is_some() || set_aside == 0 { Ok(other) } else { self.next_pending_but(0, terms, at) }
+    }
+
+    /// The same without one item.
+    fn next_pending_but(
+        &self,
+        set_aside: i64,
+        terms: &ClaimTerms,
+        at: UnixMillis,
+    ) -> Result<Option<(ItemId, Submission)>, LedgerError> {
         let alive_at = at.plus(terms.link_life_min);
         for manifest in &terms.manifests {
             let is_current = self.is_manifest_current(terms.run, *manifest)?;
-            let find = |links, alive_at| self.first_pending(terms, *manifest, is_current, links, alive_at);
+            let find = |links, alive_at| {
+                self.first_pending(
+                    &Self::first_pending_sql(is_current, links),
+                    terms.run,
+                    *manifest,
+                    set_aside,
+                    alive_at,
+                )
+            };
             let (lasting, expiring) = (find(Links::Lasting, None)?, find(Links::Expiring, Some(alive_at))?);
             let next = match (lasting, expiring) {
                 (Some(lasting), Some(expiring)) => {
@@ -132,21 +154,20 @@ impl Snapshot {
     }
 
     /// The first pending item of a manifest of those whose links last, or the soonest of those whose links expire after
-    /// `alive_at`. Both are one step in an index, however many items with expired links there are.
+    /// `alive_at`, but for the item `set_aside`. Both are one step in an index, however many items with expired links there are.
     fn first_pending(
         &self,
-        terms: &ClaimTerms,
+        sql: &str,
+        run: RunId,
         manifest: ManifestId,
-        is_current: bool,
-        links: Links,
+        set_aside: i64,
         alive_at: Option<UnixMillis>,
     ) -> Result<Option<PendingItem>, LedgerError> {
-        let sql = Self::first_pending_sql(is_current, links);
-        let values = (manifest.0, terms.run.0, alive_at.map(|timestamp| timestamp.0));
+        let values = (manifest.0, run.0, alive_at.map(|timestamp| timestamp.0), set_aside);
         let read = |row: &SqlRow<'_>| {
             Ok(PendingItem { item: row.get(0)?, expires_at: row.get(1)?, submission: row.get(2)? })
         };
-        self.connection.prepare(&sql)?.find_row(values, read)
+        self.connection.prepare(sql)?.find_row(values, read)
     }
 
     /// The statement of [`Self::first_pending`].
@@ -165,7 +186,7 @@ impl Snapshot {
         format!(
             "SELECT item.id, item.expires_at, item.submission {wanted} \
              AND item.state = 'pending' AND item.manifest = ?1 AND {NOT_HELD} AND {of_links} \
-             ORDER BY item.manifest, item.expires_at, item.id LIMIT 1"
+             AND item.id <> ?4 ORDER BY item.manifest, item.expires_at, item.id LIMIT 1"
         )
     }
 
@@ -243,7 +264,17 @@ impl Store {
         )?;
         let others_wait = self.do_any_wait(terms)?;
         let boundary = marker::boundary(&self.secret, number);
-        Ok(Claim { attempt, submission, marker, callback, sent_at: at, send_before, others_wait, boundary })
+        Ok(Claim {
+            attempt,
+            item,
+            submission,
+            marker,
+            callback,
+            sent_at: at,
+            send_before,
+            others_wait,
+            boundary,
+        })
     }
 
     /// Bytes of the file of a request in flight may leave until a time, and it may be accepted until another. `sent` of them are on

@@ -286,6 +286,23 @@ fn plan_of(connection: &Connection, sql: &str) -> Vec<String> {
     statement.query_map(values, |row| row.get("detail")).unwrap().collect::<Result<_, _>>().unwrap()
 }
 
+/// Fails where PostgreSQL does not understand a statement, or reads a whole table that grows with the archive.
+fn assert_plans_of_a_database(planned: &[&String]) {
+    let Some(address) = database() else { return };
+    let ledger = Ledger::open(address.clone(), &identity(), T0).unwrap();
+    let LedgerPlace::Database(address) = address else { panic!("a database") };
+    let postgres = sql::postgres::PostgresConnection::open(&address).unwrap();
+    // the planner has no other way than the one that it is told to avoid
+    let is_scan = |step: &String| BIG.iter().any(|table| step.contains(&format!("Seq Scan on {table} ")));
+    for sql in planned {
+        let plan = postgres.plan_of(sql).unwrap_or_else(|error| panic!("{error}: {sql}"));
+        let scans: Vec<String> = plan.into_iter().filter(is_scan).collect();
+        let is_named = WHOLE.iter().any(|(part, _)| sql.contains(part));
+        assert!(scans.is_empty() || is_named, "in PostgreSQL {scans:?}: {sql}");
+    }
+    drop(ledger);
+}
+
 #[test]
 fn every_statement_reads_by_index_but_for_a_named_list() {
     let service = Policy {
@@ -327,17 +344,7 @@ fn every_statement_reads_by_index_but_for_a_named_list() {
     };
     let planned: Vec<&String> = statements.keys().filter(is_planned).collect();
     assert!(planned.len() > 100, "only {} statements: the runs no longer do what they did", planned.len());
-    if let Some(address) = database() {
-        let ledger = Ledger::open(address.clone(), &identity(), T0).unwrap();
-        let LedgerPlace::Database(address) = address else { panic!("a database") };
-        let postgres = sql::postgres::PostgresConnection::open(&address).unwrap();
-        let refused: Vec<String> = planned
-            .iter()
-            .filter_map(|sql| Some(format!("{}: {sql}", postgres.understand(sql).err()?)))
-            .collect();
-        assert!(refused.is_empty(), "PostgreSQL does not understand:\n{}", refused.join("\n"));
-        drop(ledger);
-    }
+    assert_plans_of_a_database(&planned);
     // the plan of a minimum says SEARCH also where it reads a whole table
     let is_scan = |step: &String| {
         let minimum = step.strip_prefix("SEARCH ").filter(|rest| !rest.contains(" USING "));
@@ -353,7 +360,9 @@ fn every_statement_reads_by_index_but_for_a_named_list() {
         if steps.is_empty() {
             continue;
         }
-        match WHOLE.iter().find(|(part, _)| sql.contains(part)) {
+        // a name excuses one scan of a statement, not a second one beside it; a new row refers to several tables
+        let is_one = |_: &&(&str, &str)| steps.len() == 1 || sql.starts_with("INSERT");
+        match WHOLE.iter().find(|(part, _)| sql.contains(part)).filter(is_one) {
             Some((part, _)) => named.extend([*part]),
             None => unnamed.push(format!("{}: {sql}", steps.join("; "))),
         }
@@ -378,7 +387,10 @@ async fn a_claim_takes_one_step_in_an_index_of_a_database_too() {
         (false, Links::Expiring, "5"),
     ] {
         let sql = Snapshot::first_pending_sql(is_current, links);
-        let sql = format!("EXPLAIN {}", sql.replace("?1", "1").replace("?2", "1").replace("?3", alive_at));
+        let sql = format!(
+            "EXPLAIN {}",
+            sql.replace("?1", "1").replace("?2", "1").replace("?3", alive_at).replace("?4", "0")
+        );
         let explain = move |store: &Store| store.connection.prepare(&sql)?.query_column::<String>([]);
         let plan = ledger.write(explain).await.unwrap().join("\n");
         let is_one_step =

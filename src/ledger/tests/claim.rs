@@ -37,6 +37,22 @@ async fn what_was_sending_is_in_doubt_after_a_restart() {
 }
 
 #[tokio::test]
+async fn an_item_that_is_set_aside_is_claimed_when_no_other_one_waits() {
+    let fixture = Fixture::new().await;
+    fixture.admit(vec![row(2, "a", &[]), row(3, "b", &[]), row(4, "c", &[])]).await;
+    let terms = fixture.terms();
+    terms.set_aside.store(1, std::sync::atomic::Ordering::Relaxed);
+    let mut claimed = Vec::new();
+    for _ in 0..3 {
+        match fixture.ledger().claim(Arc::clone(&terms), T0).await.unwrap() {
+            ClaimOutcome::Claimed(claim) => claimed.push(claim.item.number()),
+            ClaimOutcome::Blocked(blocked) => panic!("{blocked:?}"),
+        }
+    }
+    assert_eq!(claimed, [2, 3, 1]);
+}
+
+#[tokio::test]
 async fn a_marker_is_unguessable_and_leads_back_to_its_item() {
     let fixture = Fixture::new().await;
     let full: Vec<String> = (0..20).map(|n| n.to_string()).collect();

@@ -204,6 +204,7 @@ impl Fixture {
             callback_base: None,
             uploads_max: None,
             disk_free_min: 0,
+            set_aside: Arc::default(),
             signable: SignableAccounts::default(),
         })
     }

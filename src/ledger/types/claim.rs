@@ -19,6 +19,8 @@ use crate::{
 pub struct Claim {
     /// Only the ledger sets it, so that no other module can make a claim.
     pub(in crate::ledger) attempt: AttemptId,
+    /// The item that it sends.
+    pub item: ItemId,
     pub submission: Submission,
     /// `None`: markers are off, or the tags leave no room for one.
     pub marker: Option<String>,
@@ -70,6 +72,8 @@ pub struct ClaimTerms {
     pub uploads_max: Option<u64>,
     /// No claim while the disk that holds the ledger has fewer bytes free.
     pub disk_free_min: u64,
+    /// An item that was refused again and again is claimed only when no other one waits. 0: there is none.
+    pub set_aside: Arc<AtomicI64>,
     /// No claim of an object in a bucket while no link to it can be signed.
     pub signable: SignableAccounts,
 }

@@ -117,7 +117,7 @@ pub(super) async fn upload<T: Transport>(
     context: Context<T>,
     plan: UploadSettings,
 ) -> Result<RunOutcome, LedgerError> {
-    let claims = Claims { bandwidth: Bandwidth::new(plan.bandwidth_max), ..Claims::default() };
+    let claims = Claims::new(Bandwidth::new(plan.bandwidth_max), Arc::clone(&plan.terms.set_aside));
     let mut uploader = Uploader {
         context,
         plan,

@@ -16,7 +16,7 @@ use crate::{
         BlockReason, Cooldown, CooldownReason, Delay, Departure, Feedback, Permit, PreciseTime,
         RequestOutcome,
     },
-    retry::parse_retry_after,
+    retry::asked_wait,
 };
 
 use super::{body::FileSending, claims::Claims};
@@ -25,6 +25,7 @@ use crate::pipeline::context::{Context, Noticed};
 /// For the ledger: why a claimed request was not made.
 const LATE: &str = "it was not started in time";
 const UNSIGNED: &str = "the credentials for its link expired";
+const CLOSED: &str = "another request was refused before it left";
 const UNREADABLE: &str = "its file cannot be read";
 
 /// What the upload loop needs to know of a request that ended.
@@ -47,26 +48,40 @@ pub(super) enum SendResult {
     },
 }
 
-/// Waits until a claimed request may leave. False when its time to start has passed, as after a suspension of the
-/// machine: the attempt may have been resolved by then.
+/// Whether a claimed request may leave.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum MayLeave {
+    Now,
+    /// Its time to start has passed, as after a suspension of the machine: the attempt may have been resolved by then.
+    Late,
+    /// Another request was refused since it was claimed, or stopped the run.
+    Closed,
+}
+
+/// Waits until a claimed request may leave.
 async fn may_leave<T>(
     context: &Context<T>,
     permit: &Permit,
     claim: &Claim,
+    claims: &Claims,
     acceptance_lag_max: Duration,
-) -> Result<bool, LedgerError> {
+) -> Result<MayLeave, LedgerError> {
     let until = claim.send_before.plus(acceptance_lag_max);
     loop {
         if context.clock.now() > claim.send_before {
-            return Ok(false);
+            return Ok(MayLeave::Late);
+        }
+        if claims.is_stopped.load(Relaxed) {
+            return Ok(MayLeave::Closed);
         }
         match context.limiter.depart(permit, claim.attempt().number(), claim.sent_at, until) {
-            Departure::Now => return Ok(true),
+            Departure::Now => return Ok(MayLeave::Now),
             Departure::At(at) => {
                 let wait = at.after(PreciseTime(context.clock.now_us()));
                 context.clock.sleep_us(wait).await;
             }
             Departure::AfterSave => context.save_learned_limits().await?,
+            Departure::Closed => return Ok(MayLeave::Closed),
         }
     }
 }
@@ -125,9 +140,16 @@ async fn send<T: Transport>(
         Ok(file) => file,
         Err(fault) => return refuse_file(context, permit, &claim, fault).await,
     };
-    if !may_leave(context, &permit, &claim, acceptance_lag_max).await? {
-        give_back(context, permit, &claim, LATE).await?;
-        return Ok(SendResult::Late);
+    match may_leave(context, &permit, &claim, claims, acceptance_lag_max).await? {
+        MayLeave::Now => {}
+        MayLeave::Late => {
+            give_back(context, permit, &claim, LATE).await?;
+            return Ok(SendResult::Late);
+        }
+        MayLeave::Closed => {
+            give_back(context, permit, &claim, CLOSED).await?;
+            return Ok(SendResult::NotClaimed);
+        }
     }
     let verdict = match file {
         None => context.api.upload(permit, &submission, claim.marker.as_deref()).await,
@@ -136,8 +158,10 @@ async fn send<T: Transport>(
     #[cfg(feature = "failpoints")]
     let verdict = not_sent_if_stopping(context, verdict);
     let at = context.clock.now();
-    settle(context, &claim, &verdict, at).await?;
+    // before the commit: no request that is about to leave may miss what this one showed
+    claims.note_answer(claim.item, &verdict);
     let Feedback { cooldown, change } = context.limiter.answer(key, &outcome_of(&claim, &verdict, at));
+    settle(context, &claim, &verdict, at).await?;
     context.save_learned_limits().await?;
     announce(context, &claim, &verdict, cooldown);
     if let Some(change) = change {
@@ -303,16 +327,15 @@ fn outcome_of(claim: &Claim, verdict: &Verdict, at: UnixMillis) -> RequestOutcom
         }
         Verdict::AcceptedUnidentified => RequestOutcome::AcceptedUnidentified,
         Verdict::BadRow { .. } => RequestOutcome::Rejected,
-        Verdict::RefusedForNow { retry_after, .. } => RequestOutcome::Refused {
-            retry_after: retry_after.as_deref().and_then(|text| parse_retry_after(text, at)),
-        },
+        Verdict::RefusedForNow { retry_after, .. } => {
+            RequestOutcome::Refused { retry_after: asked_wait(retry_after.as_deref(), at) }
+        }
         Verdict::NotSent { .. } | Verdict::StopRun { certainty: Certainty::NotSent, .. } => {
             RequestOutcome::NotSent
         }
-        Verdict::InDoubt { retry_after, .. } => RequestOutcome::Unclear {
-            retry_after: retry_after.as_deref().and_then(|text| parse_retry_after(text, at)),
-        },
-        Verdict::StopRun { .. } => RequestOutcome::Unclear { retry_after: None },
+        Verdict::InDoubt { retry_after, .. } | Verdict::StopRun { retry_after, .. } => {
+            RequestOutcome::Unclear { retry_after: asked_wait(retry_after.as_deref(), at) }
+        }
     }
 }
 
@@ -329,8 +352,8 @@ fn announce<T>(context: &Context<T>, claim: &Claim, verdict: &Verdict, cooldown:
             context.emit(&Event::AnswerLost { url, cause });
         }
         // the loop knows whether there will be another attempt
-        Verdict::NotSent { .. } => return,
-        Verdict::RefusedForNow { .. } | Verdict::StopRun { .. } => {}
+        Verdict::NotSent { .. } | Verdict::StopRun { .. } => return,
+        Verdict::RefusedForNow { .. } => {}
     }
     if let Some(cooldown) = cooldown {
         announce_wait(context, &cooldown, None);

@@ -17,6 +17,64 @@ async fn a_refusal_holds_everybody_for_as_long_as_the_service_asks() {
     assert_eq!(clock.now().since_ms(asked_at), 999 * HOUR);
 }
 
+#[test]
+fn nothing_leaves_after_a_refusal_however_early_it_got_its_slot() {
+    const ASKED: Duration = Duration::from_secs(40);
+    let mut account = gate_of(limits("20/s:burst", &[]), LearnedLimits::default());
+    let slots: Vec<i64> = (0..3).map(|_| account.take(Endpoint::Upload, T0).unwrap()).collect();
+    let depart = |account: &mut AccountLimits, slot: i64, key: i64, at: UnixMillis| {
+        let times =
+            UploadTimes { claimed_at: T0, departed_at: at.into(), accepted_by: at.plus_ms(900 * SECOND) };
+        account.depart(slot, key, times)
+    };
+    assert_eq!(depart(&mut account, slots[0], 1, T0), Departure::Now);
+    let refused_at = T0.plus_ms(50);
+    account.answer(1, &RequestOutcome::Refused { retry_after: Some(ASKED) }, refused_at, 0.5);
+    // the others have their slots, and one of them waits for its commit until the wait is nearly over
+    assert_eq!(depart(&mut account, slots[1], 2, refused_at.plus_ms(1)), Departure::Closed);
+    let over = refused_at.plus(ASKED);
+    assert_eq!(depart(&mut account, slots[2], 3, over.plus_ms(-1)), Departure::Closed);
+    account.give_back(Endpoint::Upload, slots[1]);
+    // then one goes alone, and the last slot of before is not it
+    let probe = account.take(Endpoint::Upload, over).unwrap();
+    assert_eq!(depart(&mut account, slots[2], 3, over), Departure::Closed);
+    account.give_back(Endpoint::Upload, slots[2]);
+    account.take(Endpoint::Upload, over).unwrap_err();
+    assert_eq!(depart(&mut account, probe, 4, over), Departure::Now);
+}
+
+#[test]
+fn refusals_of_requests_that_left_before_the_wait_was_over_are_not_counted_as_persistent() {
+    let mut account = gate_of(limits("20/s:burst", &[]), LearnedLimits::default());
+    for key in 1..=6 {
+        let slot = account.take(Endpoint::Upload, T0).unwrap();
+        let at = T0.plus_ms(key);
+        let times =
+            UploadTimes { claimed_at: T0, departed_at: at.into(), accepted_by: at.plus_ms(900 * SECOND) };
+        assert_eq!(account.depart(slot, key, times), Departure::Now);
+    }
+    for key in 1..=6 {
+        // each is refused after the next one left
+        let feedback = account.answer(key, &REFUSED, T0.plus_ms(1 + key * 10), 0.5);
+        assert!(feedback.change.is_none(), "{:?}", feedback.change);
+    }
+    let wait = account.cooldown(Endpoint::Upload, T0.plus_ms(100)).unwrap();
+    assert!(wait.until.since_ms(T0) < 5 * SECOND, "one refusal, one short wait: {wait:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_that_a_listing_asks_for_is_kept_over_a_restart() {
+    let (limiter, clock) = limiter("1/s");
+    let slot = limiter.permit(Priority::Reconcile).await.slot();
+    limiter.on_read(slot, &RequestOutcome::Refused { retry_after: Some(Duration::from_secs(40)) });
+    let kept = limiter.changed_learned_limits().unwrap();
+    let kept = LearnedLimits::from_text(&kept.to_text()).unwrap();
+    let restarted = gate_of(limits("1/s", &[]), kept);
+    let wait = restarted.cooldown(Endpoint::List, clock.now().plus_ms(7 * SECOND)).unwrap();
+    assert_eq!(wait.until.since_ms(T0), 40 * SECOND);
+    assert_eq!(restarted.cooldown(Endpoint::Upload, clock.now()), None);
+}
+
 #[tokio::test(start_paused = true)]
 async fn after_a_refusal_one_probe_at_a_time_leaves_until_one_passes() {
     let (limiter, clock) = limiter("100/s");
@@ -185,6 +243,7 @@ async fn refused_by_distance(rate: &str, interval_us: i64, claim_ms: impl Fn(u64
                     let learned = limiter.changed_learned_limits().unwrap_or_default();
                     limiter.learned_limits_saved(&learned);
                 }
+                Departure::Closed => panic!("one request after the other"),
             }
         }
         permit.spend(Endpoint::Upload);

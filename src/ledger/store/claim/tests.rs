@@ -72,6 +72,7 @@ fn claim_behind(
                 callback_base: None,
                 uploads_max: Some(99),
                 disk_free_min: 1,
+                set_aside: Arc::default(),
                 signable: SignableAccounts::default(),
             });
             Ok(())
@@ -210,4 +211,24 @@ fn what_stages_read_after_every_change_costs_the_same_whatever_waits() {
     };
     let (few, many) = (total(3), total(3_000));
     assert!(many <= few + few / 4, "{few} steps where few rows wait, {many} where many do");
+}
+
+#[test]
+fn where_the_service_dates_no_answer_its_clock_is_sought_among_the_nearest_attempts_only() {
+    let total = |attempts: i64| {
+        let (_, _, mut store, _folder) = claim_behind(0, "", Reading::Over);
+        let reads = steps_of(&mut store, |store| {
+            store.connection.execute("DROP TRIGGER attempt_starts_sending", [])?;
+            let earlier = "INSERT INTO attempt (id, item, run, state, sent_at, send_before) VALUES (?1, 2, 1, 'absent', 0, 0)";
+            for id in 2..attempts {
+                store.connection.execute(earlier, [id])?;
+            }
+            store.service_time(AttemptId(attempts / 2))?;
+            store.time_before(RunId(2))?;
+            Ok(())
+        });
+        reads.iter().filter(|(sql, _)| !sql.starts_with("INSERT")).map(|(_, steps)| steps).sum::<i32>()
+    };
+    let (few, many) = (total(3_000), total(12_000));
+    assert!(many <= few + few / 4, "{few} steps with 3,000 attempts, {many} with 12,000");
 }

@@ -271,6 +271,7 @@ impl Desk {
             callback_base: None,
             uploads_max: None,
             disk_free_min: 0,
+            set_aside: std::sync::Arc::default(),
             signable: SignableAccounts::default(),
         };
         if let ClaimOutcome::Claimed(claim) = self.ledger.claim(Arc::new(terms), self.now).await? {

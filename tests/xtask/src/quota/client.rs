@@ -242,6 +242,13 @@ impl Client {
                 self.keep();
                 self.plan(self.now, ItemEvent::Claimed(slot, key));
             }
+            Departure::Closed => {
+                gate.give_back(Endpoint::Upload, slot);
+                let request = self.request(key);
+                request.counts_until = None;
+                request.state = UsageState::Final;
+                self.wake_up();
+            }
         }
     }
 
