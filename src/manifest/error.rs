@@ -28,6 +28,9 @@ pub enum ManifestError {
     /// The header record itself is unreadable.
     #[error("{path}:{line}: the header line cannot be read: {reason}")]
     BadHeader { path: String, line: u64, reason: String },
+    /// None of its records can be read.
+    #[error("{path}:{line}: {what}")]
+    NoRecord { path: String, line: u64, what: String },
     /// Another header comes, or the first one in another order.
     #[error(
         "{path}:{line}: another header is here, and the rows behind it would be read by the first one; split the file before this \

@@ -27,6 +27,7 @@ mod format;
 mod halves;
 mod infer;
 mod join;
+mod json_text;
 mod kinds;
 mod lint;
 mod listed;

@@ -25,6 +25,34 @@ fn another_header_ends_the_reading_and_words_that_are_names_do_not() {
 }
 
 #[test]
+fn another_header_ends_the_reading_of_arrays_and_of_rows_that_may_be_short() {
+    let shelf = Shelf::new();
+    let ends_at = |spec: &ManifestSpec| match Manifest::open(spec).unwrap().next() {
+        Err(ManifestError::HeaderAgain { line, .. }) => Some(line),
+        Ok(_) | Err(_) => None,
+    };
+    let row = "[\"https://h/1.mp4\",\"a\",\"fog\"]";
+    for (text, line) in [
+        (format!("[\"url\",\"title\",\"tags\"]\n[\"url\",\"tags\",\"title\"]\n{row}\n"), Some(2)),
+        (format!("[\"url\",\"title\",\"tags\"]\n[\"tags\",\"url\"]\n{row}\n"), Some(2)),
+        (format!("[[\"url\",\"title\",\"tags\"],\n[\"Title\",\"URL\",\"x\"],\n{row}]"), Some(2)),
+        (format!("[\"url\",\"title\",\"tags\"]\n{row}\n"), None),
+        (
+            format!(
+                "{{\"columns\":[\"url\",\"title\",\"tags\"],\"data\":[\n[\"tags\",\"title\",\"url\"],{row}]}}"
+            ),
+            Some(2),
+        ),
+    ] {
+        assert_eq!(ends_at(&shelf.put(text.as_bytes())), line, "{text}");
+    }
+    let mut spec = shelf.put(b"url,title,tags\ntags,url\nfog,https://h/1.mp4\n");
+    assert_eq!(ends_at(&spec), None, "each row behind it is an error of its own");
+    spec.dialect.pads_short_rows = true;
+    assert_eq!(ends_at(&spec), Some(2));
+}
+
+#[test]
 fn dates_that_a_spreadsheet_may_have_swapped_are_said() {
     let shelf = Shelf::new();
     let said = |dates: &[&str]| {

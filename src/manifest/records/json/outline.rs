@@ -3,6 +3,7 @@
 use super::tokens::{Token, Tokens};
 use crate::manifest::{
     addresses::{Kind, is_web_address, kind_of},
+    json_text::JsonFault,
     mapping::{Field, parts_of},
 };
 
@@ -60,6 +61,8 @@ pub(super) struct Document {
     pub(super) containers: Vec<Collection>,
     /// The members of the outermost object that are short, as they are written.
     pub(super) members: Vec<(String, String)>,
+    /// The first key outside all arrays that is there twice in its object.
+    pub(super) key_twice: Option<Box<JsonFault>>,
 }
 
 #[derive(Default)]
@@ -84,6 +87,9 @@ pub(super) struct Outline {
     values: u32,
     is_object: bool,
     document: Document,
+    /// The line that is read, from 1, and how many of its bytes are read.
+    line: u64,
+    column: u64,
     /// The value of the outermost object that is being read, as far as it is kept.
     member: Option<Vec<u8>>,
 }
@@ -92,6 +98,10 @@ impl Outline {
     /// Takes more bytes; false when the file is not one object.
     pub(super) fn push(&mut self, bytes: &[u8]) -> bool {
         for byte in bytes {
+            (self.line, self.column) = match byte {
+                b'\n' => (self.line + 1, 0),
+                _ => (self.line, self.column + 1),
+            };
             let is_in_root = self.frames.len() == 1;
             let token = self.tokens.push(*byte);
             if is_in_root && matches!(token, Some(Token::Comma | Token::Close)) {
@@ -206,6 +216,12 @@ impl Outline {
         }
         frame.expects_key = false;
         frame.current_key = self.tokens.key();
+        if frame.is_outside_arrays && frame.container.keys.contains(&frame.current_key) {
+            self.document.key_twice.get_or_insert_with(|| {
+                let (key_twice, reason) = (Some(frame.current_key.clone()), String::new());
+                Box::new(JsonFault { key_twice, reason, line: self.line + 1, column: self.column })
+            });
+        }
         if frame.container.keys.len() < KEYS_MAX {
             frame.container.keys.push(frame.current_key.clone());
         }

@@ -9,9 +9,9 @@ use super::{
     super::{
         super::Header,
         super::source::{self, Bytes},
-        NamedKeys, Next,
+        NamedKeys, Next, RecordError,
     },
-    ArrayColumns, BARE, EACH, JsonRecords, KEY, arrays,
+    ArrayColumns, EACH, JsonRecords, KEY, arrays,
     boundary::{Shape, shape_of},
     by_column::ByColumn,
     layout::{Filled, Keys, Layout},
@@ -35,6 +35,8 @@ pub(in crate::manifest) struct JsonPlan {
     /// The names of the elements, where each record is an array.
     pub(super) array_columns: Option<ArrayColumns>,
     element_prefix: String,
+    /// The first record that cannot be read, with its line.
+    first_fault: Option<(u64, RecordError)>,
     /// What a user should know about it.
     pub(in crate::manifest) found: Vec<String>,
 }
@@ -45,6 +47,8 @@ pub(in crate::manifest) enum PlanError {
     Io(io::Error),
     /// What is unclear, and what to do.
     Unclear(String),
+    /// No record can be read; the first error, with its line.
+    NoRecord(u64, RecordError),
 }
 
 /// Opens the file from its beginning.
@@ -70,12 +74,16 @@ impl JsonPlan {
             columns: None,
             array_columns: None,
             element_prefix: String::new(),
+            first_fault: None,
             found: Vec::new(),
         };
         let mut members = Vec::new();
         if head.trim_ascii_start().starts_with(b"{")
             && let Some(document) = outline(open()?)
         {
+            if let Some(fault) = document.key_twice {
+                return Err(PlanError::NoRecord(fault.line, RecordError::BadJson(fault)));
+            }
             plan.rows_of = rows_of(&document, &named).map_err(PlanError::Unclear)?;
             plan.array_columns = ArrayColumns::beside(&document);
             members = document.members;
@@ -101,7 +109,8 @@ impl JsonPlan {
                 let first = path.split('.').next().unwrap_or_default().to_owned();
                 members.retain(|(key, _)| *key != first && !path.is_empty());
                 if shares_members {
-                    keys.add_record(&object_of(&members), "", &named);
+                    // what cannot be read is an error where the cells are shared
+                    let _ = keys.add_record(&object_of(&members), "", &named);
                 } else {
                     add_named(&mut keys, &members, &named);
                 }
@@ -112,6 +121,9 @@ impl JsonPlan {
         plan.find_keys(open()?, &mut keys, &named);
         let collection = matches!(plan.rows_of, RowsOf::Elements { .. });
         let collection = collection.then(|| plan.element_prefix.trim_end_matches(EACH).to_owned());
+        if let Some((line, error)) = plan.first_fault.take().filter(|_| keys.names().is_empty()) {
+            return Err(PlanError::NoRecord(line, error));
+        }
         plan.layout = Layout::new(&keys, &named, collection.as_deref());
         plan.share(&members)?;
         if plan.layout.has_more_keys {
@@ -158,6 +170,16 @@ impl JsonPlan {
         matches!(self.rows_of, RowsOf::Records | RowsOf::Columns)
     }
 
+    /// Whether the text of a record is as the file has it, and not made of columns or of an array.
+    pub(super) const fn has_own_text(&self) -> bool {
+        self.columns.is_none() && self.array_columns.is_none()
+    }
+
+    /// Whether records are arrays whose elements are named, by the first of them or beside them.
+    pub(in crate::manifest) const fn array_columns_are_named(&self) -> bool {
+        self.array_columns.is_some()
+    }
+
     /// How the path of each element begins.
     pub(super) fn prefix(&self) -> &str {
         &self.element_prefix
@@ -182,18 +204,13 @@ impl JsonPlan {
     fn find_keys(&mut self, bytes: Bytes, keys: &mut Keys, named: &NamedKeys) {
         let mut records = JsonRecords::new(bytes, Arc::new(self.clone()));
         loop {
-            match records.read_text() {
-                Ok(Next::Record { .. }) => {}
-                Ok(Next::Fault { .. }) => continue,
+            let fault = match records.read_text() {
+                Ok(Next::Record { .. }) => records.add_keys(keys, named).err(),
+                Ok(Next::Fault { error, .. }) => Some(error),
                 Ok(Next::End) | Err(_) => break,
-            }
-            let Ok(text) = std::str::from_utf8(&records.text) else { continue };
-            let text = without_bare_words(text.trim());
-            if text.starts_with('{') {
-                keys.add_record(&text, &self.element_prefix, named);
-            } else {
-                let is_bare = self.element_prefix.is_empty();
-                keys.add(if is_bare { BARE } else { &self.element_prefix }, named);
+            };
+            if let Some(error) = fault {
+                self.first_fault.get_or_insert((records.record_line(), error));
             }
         }
         if let RowsOf::Elements { is_keyed: true, .. } = self.rows_of {
@@ -241,7 +258,7 @@ fn object_of(members: &[(String, String)]) -> String {
 /// Adds the keys beside the rows that a rule names: nothing says that the others belong to every row.
 fn add_named(keys: &mut Keys, members: &[(String, String)], named: &NamedKeys) {
     let mut all = Keys::default();
-    all.add_record(&object_of(members), "", named);
+    let _ = all.add_record(&object_of(members), "", named);
     for name in all.names().iter().filter(|name| named.all.contains(name)) {
         keys.add(name, named);
     }

@@ -277,10 +277,60 @@ fn a_list_of_addresses_may_be_an_array() {
         [row(1, &["https://h/a"]), row(2, &["https://h/b"])]
     );
     assert_eq!(names("[\"x\"]", &[]), ["value"]);
-    let twice = read_all(records("{\"u\":\"a\",\"u\":\"b\"}\n{\"u\":\"c\"}\n"));
-    assert_eq!(twice[0], Err((1, RecordError::KeyTwice)), "which one is meant is not known");
-    let lone = read_all(records("{\"u\":\"\\ud83d\"}\n"));
-    assert_eq!(lone[0], Err((1, RecordError::NotAnObject)));
+}
+
+/// The lines and the messages of the records that cannot be read.
+fn messages(text: &str) -> Vec<(u64, String)> {
+    let faults = read_all(records(text)).into_iter().filter_map(Result::err);
+    faults.map(|(line, error)| (line, error.message().into_owned())).collect()
+}
+
+#[test]
+fn a_record_that_cannot_be_read_says_why_and_where() {
+    let twice = |place: &str| format!("the key u is there twice in one object, the second time at {place}");
+    for (text, line, message) in [
+        ("{\"u\":\"a\"}\n{\"u\":\"a\",\"u\":\"b\"}\n", 2, twice("line 2, column 12")),
+        ("[{\"u\":\"a\"},\n  {\"u\":\"a\",\n\"u\":1}]", 2, twice("line 3, column 3")),
+        ("[{\"u\":\"a\"}, {\"u\":1,\"u\":2}]", 2, twice("line 1, column 22")),
+        ("{\"u\":\"a\"}\n{\"v\":[{\"u\":1,\"u\":2}]}\n", 2, twice("line 2, column 16")),
+        (
+            "{\"u\":\"a\"}\n{'u':1}\n",
+            2,
+            "not valid JSON (key must be a string) at line 2, column 2".to_owned(),
+        ),
+        (
+            "{\"u\":\"a\"}\n{\"u\":\"\\ud83d\"}\n",
+            2,
+            "not valid JSON (unexpected end of hex escape) at line 2, column 13".to_owned(),
+        ),
+        (
+            "{\"a.b\":1,\"a\":{\"b\":2}}\n{\"u\":\"a\"}",
+            1,
+            "two values of the record are called a.b, as a key and as a path".to_owned(),
+        ),
+    ] {
+        assert_eq!(messages(text), [(line, message)], "{text}");
+    }
+    assert!(messages("{\"u\":1e999}\n{\"u\":2}\n").is_empty(), "a number is a text, however large");
+}
+
+#[test]
+fn a_file_without_a_record_that_can_be_read_says_why() {
+    let refused = |text: &str| match plan(text, &[]) {
+        Err(PlanError::NoRecord(line, error)) => (line, error.message().into_owned()),
+        other => panic!("{text}: {other:?}"),
+    };
+    let twice = "the key u is there twice in one object, the second time at line 1, column 12";
+    assert_eq!(refused("{\"u\":\"a\",\"u\":\"b\"}"), (1, twice.to_owned()));
+    let outer = "the key rows is there twice in one object, the second time at line 2, column 6";
+    assert_eq!(
+        refused("{\"rows\":[{\"url\":\"https://h/a\"}],\n\"rows\":[{\"url\":\"https://h/b\"}]}"),
+        (2, outer.to_owned())
+    );
+    assert_eq!(
+        refused("[{'u': 1}]"),
+        (1, "not valid JSON (key must be a string) at line 1, column 3".to_owned())
+    );
 }
 
 #[test]
@@ -290,16 +340,14 @@ fn a_broken_record_costs_itself_and_a_giant_one_bounded_memory() {
         "{{\"u\":\"a\"}}\n{{\"u\":\n[1]\n7\n{giant}\n{{\"u\":\"\\u0000\"}}\n{{\"u\":NaN}}\n{{\"u\":\"b\"}}"
     );
     let read = read_all(records(&text));
-    let faults: Vec<_> = read.iter().filter_map(|row| row.as_ref().err().copied()).collect();
+    let faults: Vec<_> = read
+        .iter()
+        .filter_map(|row| row.as_ref().err())
+        .map(|(line, error)| (*line, error.class()))
+        .collect();
     assert_eq!(
         faults,
-        [
-            (2, RecordError::NotAnObject),
-            (3, RecordError::NotAnObject),
-            (4, RecordError::NotAnObject),
-            (5, RecordError::TooLong),
-            (6, RecordError::Nul),
-        ]
+        [(2, "json_syntax"), (3, "json_object"), (4, "json_object"), (5, "record_too_long"), (6, "nul_byte"),]
     );
     assert_eq!(read.last().unwrap().as_ref().unwrap().1[0], "b");
     let cut = read_all(records("[\n{\"u\":\"a\"},\n{\"u\":\"b\n"));
