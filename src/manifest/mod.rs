@@ -195,6 +195,7 @@ impl Manifest {
         if manifest.rules.dates.formats.contains(&DateFormat::Spreadsheet) && manifest.has_1904_epoch()? {
             manifest.rules.dates.count_from_1904();
         }
+        manifest.rules.dates.has_date_cells = manifest.has_date_cells();
         let sample = manifest.sample(spec.header);
         manifest.leave_out_texts(spec, &sample);
         manifest.find_out_dates(spec, &sample);
@@ -205,6 +206,11 @@ impl Manifest {
         manifest.find_notes(&sample);
         manifest.kinds = KindColumns::find(&manifest.columns, &sample);
         Ok(manifest)
+    }
+
+    /// Whether cells are dates by their type; the files of a report have what a workbook had.
+    const fn has_date_cells(&self) -> bool {
+        matches!(self.table.format, Format::Xlsx) || self.table.is_own_output
     }
 
     /// Whether telecine wrote this column into a file of its own.

@@ -16,7 +16,7 @@ use super::{
     values::{
         TooLong,
         coordinates::GeoOrder,
-        datetime::DateRules,
+        datetime::{DateRules, OffsetSeen},
         missing::MissingRules,
         tags::{self, Cell, TagSeparator},
     },
@@ -386,6 +386,10 @@ impl<'a> Reading<'a> {
         match read {
             Ok((timestamp, offset)) => {
                 self.notices.note_offset(offset);
+                if let (OffsetSeen::AtChange, Some(column)) = (offset, self.columns.first_of(Field::Datetime))
+                {
+                    self.notices.count_at_change(column, self.columns.names().len(), &value);
+                }
                 Some(timestamp)
             }
             Err(error) => {
