@@ -20,6 +20,7 @@ use super::{
     rows::{RowsOf, rows_of},
     value::without_bare_words,
 };
+use crate::manifest::json_text;
 
 /// How a file is read.
 #[derive(Clone, Debug)]
@@ -77,7 +78,8 @@ impl JsonPlan {
             first_fault: None,
             found: Vec::new(),
         };
-        let mut members = Vec::new();
+        // what is beside the rows
+        let mut beside = String::from("{}");
         if head.trim_ascii_start().starts_with(b"{")
             && let Some(document) = outline(open()?)
         {
@@ -86,7 +88,7 @@ impl JsonPlan {
             }
             plan.rows_of = rows_of(&document, &named).map_err(PlanError::Unclear)?;
             plan.array_columns = ArrayColumns::beside(&document);
-            members = document.members;
+            beside = object_of(&document.members);
         } else if arrays::are_lines(head) {
             (plan.shape, plan.rows_of) = (Shape::Lines, RowsOf::Arrays { path: String::new() });
         } else if arrays::are_in_array(head) {
@@ -98,21 +100,17 @@ impl JsonPlan {
             RowsOf::Columns => plan.read_columns(open()?).map_err(PlanError::Unclear)?,
             RowsOf::Arrays { path } => {
                 plan.read_arrays(&path, open()?, header).map_err(PlanError::Unclear)?;
-                members.clear();
             }
             RowsOf::Elements { path, is_keyed, shares_members } => {
                 plan.read_elements(&path, is_keyed);
-                if !path.is_empty() {
-                    let named = (!shares_members).then_some(&named);
-                    plan.found.extend(outer::notices(&object_of(&members), &path, named));
-                }
-                let first = path.split('.').next().unwrap_or_default().to_owned();
-                members.retain(|(key, _)| *key != first && !path.is_empty());
+                beside = without(&beside, &path);
+                let rules = (!shares_members).then_some(&named);
+                plan.found.extend(outer::notices(&beside, rules));
                 if shares_members {
                     // what cannot be read is an error where the cells are shared
-                    let _ = keys.add_record(&object_of(&members), "", &named);
+                    let _ = keys.add_record(&beside, "", &named);
                 } else {
-                    add_named(&mut keys, &members, &named);
+                    add_named(&mut keys, &beside, &named);
                 }
             }
         }
@@ -125,7 +123,7 @@ impl JsonPlan {
             return Err(PlanError::NoRecord(line, error));
         }
         plan.layout = Layout::new(&keys, &named, collection.as_deref());
-        plan.share(&members)?;
+        plan.share(&beside)?;
         if plan.layout.has_more_keys {
             let text = "the file has more keys than columns are kept for; --map names any of the others";
             plan.found.push(text.to_owned());
@@ -218,15 +216,14 @@ impl JsonPlan {
         }
     }
 
-    /// Fills the cells that all rows share.
-    fn share(&mut self, members: &[(String, String)]) -> Result<(), PlanError> {
+    /// Fills the cells that all rows share, from what is beside the rows.
+    fn share(&mut self, beside: &str) -> Result<(), PlanError> {
         self.shared = self.layout.empty();
-        let shared = match &self.rows_of {
-            RowsOf::Elements { .. } => object_of(members),
-            RowsOf::Records | RowsOf::Arrays { .. } | RowsOf::Columns => return Ok(()),
-        };
+        if !matches!(self.rows_of, RowsOf::Elements { .. }) {
+            return Ok(());
+        }
         let unreadable = |_| PlanError::Unclear("the keys beside the rows cannot be read".to_owned());
-        self.layout.fill_known(&mut self.shared, &shared).map_err(unreadable)
+        self.layout.fill_known(&mut self.shared, beside).map_err(unreadable)
     }
 }
 
@@ -255,10 +252,22 @@ fn object_of(members: &[(String, String)]) -> String {
     without_bare_words(&format!("{{{}}}", pairs.join(","))).into_owned()
 }
 
+/// An object without the value at this path; nothing of it for the empty path.
+fn without(object: &str, path: &str) -> String {
+    let (first, rest) = path.split_once('.').unwrap_or((path, ""));
+    let members = json_text::pairs(object).filter(|_| !path.is_empty()).unwrap_or_default().into_iter();
+    let others = members.filter(|(key, _)| key != first || !rest.is_empty());
+    let pairs = others.map(|(key, value)| {
+        let value = if key == first { without(value, rest) } else { value.to_owned() };
+        (key.into_owned(), value)
+    });
+    object_of(&pairs.collect::<Vec<_>>())
+}
+
 /// Adds the keys beside the rows that a rule names: nothing says that the others belong to every row.
-fn add_named(keys: &mut Keys, members: &[(String, String)], named: &NamedKeys) {
+fn add_named(keys: &mut Keys, beside: &str, named: &NamedKeys) {
     let mut all = Keys::default();
-    let _ = all.add_record(&object_of(members), "", named);
+    let _ = all.add_record(beside, "", named);
     for name in all.names().iter().filter(|name| named.all.contains(name)) {
         keys.add(name, named);
     }

@@ -415,3 +415,82 @@ fn arrays_whose_columns_have_no_names_are_rows_by_number_only() {
     let read = read_all(JsonRecords::new(bytes(text), Arc::new(plan)));
     assert_eq!(read, [Ok(row(1, &["fog", "https://h/a"])), Ok(row(2, &["sea", "https://h/b"]))]);
 }
+
+/// Why it is unclear what the rows of this text are. `None`: it is not.
+fn unclear(text: &str) -> Option<String> {
+    match plan(text, &[]) {
+        Err(PlanError::Unclear(what)) => Some(what),
+        Ok(_) | Err(PlanError::Io(_) | PlanError::NoRecord(..)) => None,
+    }
+}
+
+#[test]
+fn versions_of_one_video_are_not_rows_without_a_word() {
+    let two = |keys: &str| {
+        format!("[{{\"url\":\"https://h/hd.mp4\"{keys}}},{{\"url\":\"https://h/sd.mp4\"{keys}}}]")
+    };
+    let quality = two(",\"quality\":1");
+    for text in [
+        format!("{{\"name\":\"x\",\"files\":{}}}", two("")),
+        format!("{{\"files\":{},\"title\":\"x\"}}", two(",\"name\":\"hd\"")),
+        format!("{{\"id\":1,\"files\":{quality}}}"),
+        format!("{{\"title\":\"x\",\"videos\":{quality}}}"),
+        format!("{{\"data\":{{\"title\":\"x\",\"media\":{}}}}}", two("")),
+        format!(
+            "{{\"title\":\"x\",\"renditions\":{{\"720p\":{0},\"1080p\":{0}}}}}",
+            "{\"url\":\"https://h/a.mp4\"}"
+        ),
+    ] {
+        let what = unclear(&text).unwrap_or_else(|| panic!("rows without a word: {text}"));
+        assert!(what.contains("versions of one video"), "{what}");
+    }
+    for text in [
+        format!("{{\"title\":\"x\",\"videos\":{}}}", two("")),
+        format!("{{\"kind\":\"list\",\"files\":{}}}", two(",\"name\":\"x\"")),
+        format!("{{\"name\":\"x\",\"assets\":{}}}", two(",\"title\":\"x\"")),
+        "{\"name\":\"x\",\"files\":[{\"url\":\"https://h/hd.mp4\"}]}".to_owned(),
+    ] {
+        assert_eq!(unclear(&text), None, "{text}");
+    }
+}
+
+#[test]
+fn both_ways_of_an_error_about_versions_can_be_gone() {
+    let text = "{\"name\":\"x\",\"files\":[{\"url\":\"https://h/hd\"},{\"url\":\"https://h/sd\"}]}";
+    assert_eq!(read_all(records_by(text, &["files[].url"])).len(), 2);
+    assert_eq!(read_all(records_by(text, &["files"])).len(), 1);
+}
+
+#[test]
+fn keys_beside_long_arrays_are_kept() {
+    let element = format!("{{\"url\":\"https://h/{}\"}}", "x".repeat(1000));
+    let long = format!("[{}]", vec![element; 300].join(","));
+    let text = format!(
+        "{{\"page\":{{\"tags\":[\"fog\"],\"items\":{long},\"place\":{{\"lat\":1}},\"next_token\":\"t\"}}}}"
+    );
+    let mut named = named(&[]);
+    named.all = vec!["page.tags".to_owned(), "page.place.lat".to_owned()];
+    let owned = text.clone();
+    let reopen = move || Ok(bytes(&owned));
+    let plan = JsonPlan::of(&text.as_bytes()[..64 * 1024], Some(&reopen), &named, Header::Present).unwrap();
+    assert!(plan.found.iter().any(|found| found.contains("page.next_token says that more rows follow")));
+    assert_eq!(plan.names(), ["page.tags", "page.place.lat", "page.items[].url"]);
+    let rows = read_all(JsonRecords::new(bytes(&text), Arc::new(plan)));
+    assert_eq!(rows.len(), 300);
+    assert!(rows.iter().all(|row| row.as_ref().unwrap().1[..2] == ["[\"fog\"]", "1"]));
+}
+
+#[test]
+fn what_is_kept_of_a_long_member_is_short() {
+    let pairs: Vec<String> = (0..20_000).map(|n| format!("\"k{n}\":{{\"a\":[{n}],\"b\":\"{n}\"}}")).collect();
+    let text = format!(
+        "{{\"a\":{{\"b\":{{{}}},\"c\":7}},\"d\":\"{}\",\"e\":1}}",
+        pairs.join(","),
+        "x".repeat(300_000)
+    );
+    let mut outline = outline::Outline::default();
+    assert!(text.as_bytes().chunks(1000).all(|piece| outline.push(piece)));
+    let members = outline.finish().unwrap().members;
+    let expected = [("a", "{\"b\":null,\"c\":7}"), ("d", "null"), ("e", "1")];
+    assert_eq!(members, expected.map(|(key, value)| (key.to_owned(), value.to_owned())));
+}
