@@ -214,6 +214,10 @@ impl Table {
                 "a backslash seems to precede quotes that are part of a text; if so, say --escape '\\'";
             self.found.push(text.to_owned());
         }
+        if escapes::seem_to_be_single_quotes(rest, delimiter, &self.dialect) {
+            let text = "cells seem to be in single quotes; if so, say --quote \"'\"";
+            self.found.push(text.to_owned());
+        }
         Ok(())
     }
 

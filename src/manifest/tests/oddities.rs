@@ -415,3 +415,13 @@ fn a_check_finds_shared_ids_and_halves_of_the_day_also_far_behind_the_first_rows
     );
     assert_eq!(noted(&|n| n, &|n| if n == 8_999 { "noon" } else { "AM" }), "");
 }
+
+#[test]
+fn several_addresses_in_a_text_are_refused_with_a_rule_that_takes_the_first() {
+    let shelf = Shelf::new();
+    let text = "Attachments\n\"a b.mp4 (https://h/a.mp4),c.mp4 (https://h/c.mp4)\"\n";
+    let fix = only_problem(&mapped(&shelf, text, &["url=Attachments|address"])).fix;
+    let rule = fix.split("--map \"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+    let rows = read(&mapped(&shelf, text, &[rule]));
+    assert_eq!(rows[0].as_ref().unwrap().submission.url.as_str(), "https://h/a.mp4", "{fix}");
+}

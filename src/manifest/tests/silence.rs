@@ -234,3 +234,28 @@ fn a_column_of_times_beside_dates_alone_is_named_where_it_is_not_read() {
         Some("2019-05-06 07:08:00")
     );
 }
+
+#[test]
+fn single_quotes_around_cells_are_said() {
+    let shelf = Shelf::new();
+    let is_said = |text: &str| found(&shelf.put(text.as_bytes())).contains("say --quote \"'\"");
+    assert!(is_said("'url','tags'\n'https://h/a.mp4','fog, sea'\n'https://h/b.mp4','it''s'\n"));
+    assert!(is_said("url,tags\nhttps://h/a.mp4,'fog'\nhttps://h/b.mp4,'sea'\n"));
+    assert!(!is_said("url,tags\nhttps://h/a.mp4,'0012\nhttps://h/b.mp4,'0013\n"), "a text of a spreadsheet");
+    assert!(!is_said("url,tags\nhttps://h/a.mp4,'fog' and sea\nhttps://h/b.mp4,x\nhttps://h/c.mp4,'y'\n"));
+}
+
+#[test]
+fn a_column_whose_name_comes_again_is_said_not_to_be_read() {
+    let shelf = Shelf::new();
+    let text =
+        "url,Labels,date,Labels,date,url\nhttps://h/a.mp4,fog,2019-05-06,sea,2020-01-01,https://h/b.mp4\n";
+    let notes = Manifest::open(&shelf.put(text.as_bytes())).unwrap().column_notes().concat();
+    for note in [
+        "url is used, and url#2 is not",
+        "Labels is used, and Labels#2 is not",
+        "date is used, and date#2 is not",
+    ] {
+        assert!(notes.contains(note), "{note}: {notes}");
+    }
+}
