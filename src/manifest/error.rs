@@ -86,6 +86,16 @@ fn open_hint(path: &str) -> &'static str {
 }
 
 impl ManifestError {
+    /// The same error; where no column is the url, with what was found out about the workbook.
+    pub(super) fn with_workbook(self, found: Option<&str>) -> Self {
+        match (self, found) {
+            (Self::NoUrlColumn { path, hint }, Some(found)) => {
+                Self::NoUrlColumn { path, hint: format!("it is {found}; {hint}") }
+            }
+            (error, _) => error,
+        }
+    }
+
     /// The same error; where no column is the url, with the addresses within arrays.
     pub(super) fn with_arrays(self, addresses: &[String]) -> Self {
         match (self, addresses.first()) {

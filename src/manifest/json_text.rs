@@ -75,7 +75,7 @@ pub(super) struct JsonFault {
 
 /// Checks a whole value, at every depth.
 pub(super) fn check(text: &str) -> Result<(), JsonFault> {
-    let Err(error) = serde_json::from_str::<Checked>(text) else { return Ok(()) };
+    let Err(error) = serde_json::from_str::<UniqueKeys>(text) else { return Ok(()) };
     let place = format!(" at line {} column {}", error.line(), error.column());
     let whole = error.to_string();
     let reason = whole.strip_suffix(&place).unwrap_or(&whole);
@@ -97,15 +97,15 @@ const OF_THE_PARSER: &[&str] = &["number out of range", "recursion limit exceede
 const TWICE: &str = "key twice: ";
 
 /// Any value in which no object has a key twice.
-struct Checked;
+struct UniqueKeys;
 
-impl<'de> Deserialize<'de> for Checked {
+impl<'de> Deserialize<'de> for UniqueKeys {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(Self)
     }
 }
 
-impl<'de> Visitor<'de> for Checked {
+impl<'de> Visitor<'de> for UniqueKeys {
     type Value = Self;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

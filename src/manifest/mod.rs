@@ -139,7 +139,7 @@ fn columns_of(
             file_ends,
         },
     )
-    .map_err(|error| error.with_arrays(table.addresses_in_arrays()))?;
+    .map_err(|error| error.with_arrays(table.addresses_in_arrays()).with_workbook(table.workbook_found()))?;
     if let Some(url) = columns.first_of(Field::Url).filter(|_| is_json && keys.url.is_empty()) {
         named::check_rivals(path, &columns.names()[url], columns.names())?;
     }

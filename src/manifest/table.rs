@@ -359,6 +359,11 @@ impl Table {
         Ok(Some((line, row)))
     }
 
+    /// Which sheet of a workbook is read, and which others there are. `None`: it is no workbook.
+    pub(super) fn workbook_found(&self) -> Option<&str> {
+        self.workbook.as_ref()?.found.first().map(String::as_str)
+    }
+
     /// Whether it counts its days from 1904 on.
     pub(super) fn has_1904_epoch(&self) -> bool {
         self.workbook.as_ref().is_some_and(|workbook| workbook.has_1904_epoch)

@@ -230,7 +230,7 @@ fn rewritten(written: &str, address: &str) -> Option<Oddity> {
         return Some(TAIL);
     }
     // nearly all have none of these
-    memchr::memchr2(b'%', b',', path.as_bytes())?;
+    memchr::memchr2(b'%', b',', path.as_bytes()).or_else(|| memchr::memchr2(b'^', b'|', path.as_bytes()))?;
     let braced = path.split_once("%7B").and_then(|(_, behind)| behind.split_once("%7D"));
     // a name of Windows is in braces, too
     let is_guid = |inner: &str| inner.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
@@ -238,7 +238,7 @@ fn rewritten(written: &str, address: &str) -> Option<Oddity> {
         return Some(TEMPLATE);
     }
     let goes_on = path
-        .match_indices(['%', ','])
+        .match_indices(['%', ',', '^', '|'])
         .any(|(at, _)| is_media(&path[..at]) && !is_media(path) && is_sign(&path[at..]));
     if goes_on {
         return Some(TAIL);
@@ -298,6 +298,9 @@ mod tests {
         for (written, class) in [
             (r"https:\/\/h\/a.mp4", Some("backslash")),
             (r"https://h/a.mp4\n", Some("backslash")),
+            ("https://h/a.mp4^fog^2019-05-06", Some("tail")),
+            ("https://h/a.mp4|fog", Some("tail")),
+            ("https://h/a^2|b.mp4", None),
             ("https://https://h/a.mp4", Some("scheme_twice")),
             ("http://http//h/a.mp4", Some("scheme_twice")),
             ("https://h/{id}.mp4", Some("template")),

@@ -128,7 +128,8 @@ fn a_worksheet_is_read_with_its_dates_and_its_empty_cells() {
     let why = refused(&other);
     assert!(why.contains("without a sheet Clips") && why.contains("Videos, Notes"), "{why}");
     other.dialect.sheet = Some("Notes".to_owned());
-    assert!(refused(&other).contains("no column is recognised as the url"));
+    let why = refused(&other);
+    assert!(why.contains("no column is recognised as the url") && why.contains("its sheet Notes"), "{why}");
 }
 
 #[test]

@@ -139,6 +139,9 @@ const VERSION_KEYS: &[&str] = &[
     "container",
     "itag",
 ];
+/// Keys of objects about the video, beside its versions.
+const OF_VIDEO: &[&str] =
+    &["metadata", "meta", "info", "details", "item", "video", "movie", "clip", "asset", "media", "resource"];
 /// Keys that describe a video, beside those of fields.
 const DESCRIBING: &[&str] = &[
     "title",
@@ -225,7 +228,18 @@ fn may_be_versions(document: &Document, container: &Collection) -> bool {
     let is_one_of = |names: &[&str], key: &str| names.contains(&parts_of(key).as_str());
     let describes = |key: &String| is_one_of(DESCRIBING, key) || means(Field::Tags, key);
     let (outer, own) = container.path.rsplit_once('.').unwrap_or(("", &container.path));
-    let is_described = document.keys.get(outer).is_some_and(|keys| keys.iter().any(describes));
+    // an object around it, or one beside it that is about the same video
+    let is_around = |path: &str| {
+        container.path.strip_prefix(path).is_some_and(|rest| path.is_empty() || rest.starts_with('.'))
+    };
+    let is_beside = |path: &str| {
+        let (beside, name) = path.rsplit_once('.').unwrap_or(("", path));
+        beside == outer && is_one_of(OF_VIDEO, name)
+    };
+    let is_described = document
+        .keys
+        .iter()
+        .any(|(path, keys)| (is_around(path) || is_beside(path)) && keys.iter().any(describes));
     let describe_themselves = container.common_keys.iter().any(describes);
     let differ = container.common_keys.iter().any(|key| is_one_of(VERSION_KEYS, key));
     let is_of_record = is_described

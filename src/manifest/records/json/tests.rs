@@ -436,6 +436,8 @@ fn versions_of_one_video_are_not_rows_without_a_word() {
         format!("{{\"id\":1,\"files\":{quality}}}"),
         format!("{{\"title\":\"x\",\"videos\":{quality}}}"),
         format!("{{\"data\":{{\"title\":\"x\",\"media\":{}}}}}", two("")),
+        format!("{{\"data\":{{\"title\":\"x\",\"all\":{{\"media\":{}}}}}}}", two("")),
+        format!("{{\"metadata\":{{\"title\":\"x\"}},\"files\":{}}}", two(",\"name\":\"x\"")),
         format!(
             "{{\"title\":\"x\",\"renditions\":{{\"720p\":{0},\"1080p\":{0}}}}}",
             "{\"url\":\"https://h/a.mp4\"}"
@@ -448,6 +450,7 @@ fn versions_of_one_video_are_not_rows_without_a_word() {
         format!("{{\"title\":\"x\",\"videos\":{}}}", two("")),
         format!("{{\"kind\":\"list\",\"files\":{}}}", two(",\"name\":\"x\"")),
         format!("{{\"name\":\"x\",\"assets\":{}}}", two(",\"title\":\"x\"")),
+        format!("{{\"owner\":{{\"name\":\"x\"}},\"files\":{}}}", two(",\"name\":\"x\"")),
         "{\"name\":\"x\",\"files\":[{\"url\":\"https://h/hd.mp4\"}]}".to_owned(),
     ] {
         assert_eq!(unclear(&text), None, "{text}");
