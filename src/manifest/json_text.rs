@@ -37,12 +37,10 @@ impl<'de> Deserialize<'de> for Pairs<'de> {
     }
 }
 
-/// The pairs of an object. `None`: the text is no object, or a key is there twice, and which one is meant is not known.
+/// The pairs of an object. `None`: the text is no object.
 pub(super) fn pairs(text: &str) -> Option<PairList<'_>> {
     let Pairs(pairs) = serde_json::from_str(text).ok()?;
-    let mut keys = HashSet::with_capacity(pairs.len());
-    let is_known = pairs.iter().all(|(key, _)| keys.insert(key));
-    is_known.then(|| pairs.into_iter().map(|(key, value)| (key, value.get())).collect())
+    Some(pairs.into_iter().map(|(key, value)| (key, value.get())).collect())
 }
 
 /// The elements of an array. `None`: the text is no array.
@@ -71,6 +69,20 @@ pub(super) struct JsonFault {
     pub(super) line: u64,
     /// In bytes, from 1.
     pub(super) column: u64,
+}
+
+impl JsonFault {
+    /// What is wrong, and where.
+    pub(super) fn message(&self) -> String {
+        let place = format!("line {}, column {}", self.line, self.column);
+        match &self.key_twice {
+            Some(key) => {
+                let key = crate::redact::clean(key);
+                format!("the key {key} is there twice in one object, the second time at {place}")
+            }
+            None => format!("not valid JSON ({}) at {place}", crate::redact::clean(&self.reason)),
+        }
+    }
 }
 
 /// Checks a whole value, at every depth.

@@ -269,7 +269,7 @@ impl RecordError {
                 "a quote that opens in this record is never closed: everything from here to the end of the file is inside it"
             }
             Self::Nul => "the record contains a NUL byte",
-            Self::BadJson(fault) => return Cow::Owned(message_of(fault)),
+            Self::BadJson(fault) => return Cow::Owned(fault.message()),
             Self::NotAnObject => "not a JSON object",
             Self::NotAnArray => "not a JSON array, and the records of this file are arrays",
             Self::LongArray => "the array has more elements than the file has columns",
@@ -326,18 +326,6 @@ impl RecordError {
             fix: self.fix().to_owned(),
         };
         RowError { line, cells: Vec::new(), problems: vec![problem] }
-    }
-}
-
-/// What is wrong with a JSON text, and where.
-fn message_of(fault: &JsonFault) -> String {
-    let place = format!("line {}, column {}", fault.line, fault.column);
-    match &fault.key_twice {
-        Some(key) => {
-            let key = crate::redact::clean(key);
-            format!("the key {key} is there twice in one object, the second time at {place}")
-        }
-        None => format!("not valid JSON ({}) at {place}", crate::redact::clean(&fault.reason)),
     }
 }
 

@@ -143,10 +143,8 @@ impl JsonRecords {
     fn value(&self) -> Result<Cow<'_, str>, RecordError> {
         let text = std::str::from_utf8(&self.text).map_err(|_| RecordError::NotAnObject)?;
         let text = without_bare_words(text);
-        if self.plan.has_own_text() {
-            self.check(&text)?;
-        }
         if self.plan.is_records() && !text.trim_start().starts_with(['{', '"']) {
+            self.check(&text)?;
             return Err(RecordError::NotAnObject);
         }
         Ok(text)
@@ -156,18 +154,21 @@ impl JsonRecords {
     fn add_keys(&self, keys: &mut Keys, named: &NamedKeys) -> Result<(), RecordError> {
         let prefix = self.plan.prefix();
         let text = self.value()?;
-        let text = text.trim();
-        if text.starts_with('{') {
-            return keys.add_record(text, prefix, named);
+        if !text.trim_start().starts_with('{') {
+            keys.add(if prefix.is_empty() { BARE } else { prefix }, named);
+            return Ok(());
         }
-        keys.add(if prefix.is_empty() { BARE } else { prefix }, named);
-        Ok(())
+        let added = keys.add_record(text.trim(), prefix, named);
+        added.map_err(|error| self.check(&text).err().unwrap_or(error))
     }
 
     /// The cells of the value in the buffer; none when its elements are rows, which are pending now.
     fn fill(&mut self) -> Result<Option<Filled>, RecordError> {
         let plan = Arc::clone(&self.plan);
         let text = self.value()?;
+        if plan.has_own_text() {
+            self.check(&text)?;
+        }
         let text = text.trim();
         let mut filled = Filled::clone(&plan.shared);
         let prefix = plan.prefix();

@@ -58,7 +58,8 @@ pub(in crate::manifest) fn label_of(text: &str) -> Option<String> {
 
 /// The same, as JSON writes it.
 pub(in crate::manifest) fn label_in(object: &str) -> Option<Cow<'_, str>> {
-    let pairs = json_text::pairs(object).filter(|_| object.starts_with('{'))?;
+    let is_object = object.starts_with('{') && json_text::check(object).is_ok();
+    let pairs = json_text::pairs(object).filter(|_| is_object)?;
     if let Some(pair) = pair_of(&pairs) {
         return serde_json::to_string(&pair).ok().map(Cow::Owned);
     }
