@@ -87,8 +87,17 @@ impl Encoding {
         if half > 1 && zeros(0) * 4 >= half * 3 && zeros(1) == 0 {
             return (Self(UTF_16BE), Some("every second byte is zero; --encoding names another"));
         }
-        if speaks_against_utf8(head) {
-            return (Self(guess(head)), Some("a guess, since it is not UTF-8; --encoding names another"));
+        let (whole, broken) = utf8_letters(head);
+        // one broken row must not spoil the letters of all others
+        if broken > whole {
+            let encoding = guess(head);
+            let why = if whole > 0 && encoding.is_single_byte() {
+                "a guess, since it is not UTF-8, though some of its letters are: if rows of several encodings were put together, the \
+                 letters of some are read wrongly; --encoding names another"
+            } else {
+                "a guess, since it is not UTF-8; --encoding names another"
+            };
+            return (Self(encoding), Some(why));
         }
         (Self(UTF_8), None)
     }
@@ -102,9 +111,8 @@ fn guess(head: &[u8]) -> &'static encoding_rs::Encoding {
     if found == UTF_8 { WINDOWS_1252 } else { found }
 }
 
-/// Whether more letters are broken as UTF-8 than are whole: one broken row must not spoil the letters of all others. The
-/// head may end inside a letter.
-fn speaks_against_utf8(head: &[u8]) -> bool {
+/// How many letters beyond ASCII are whole as UTF-8, and how many are broken. The head may end inside a letter.
+fn utf8_letters(head: &[u8]) -> (usize, usize) {
     const LETTER_MAX: usize = 4;
     let mut end = head.len();
     let (mut whole, mut broken) = (0_usize, 0_usize);
@@ -118,7 +126,7 @@ fn speaks_against_utf8(head: &[u8]) -> bool {
             );
         }
     }
-    broken > whole
+    (whole, broken)
 }
 
 #[cfg(test)]
@@ -143,6 +151,13 @@ mod tests {
         ] {
             assert_eq!(Encoding::found(head).0.0.name(), name, "{head:?}");
         }
+    }
+
+    #[test]
+    fn letters_of_two_encodings_are_said() {
+        let is_said = |head: &[u8]| Encoding::found(head).1.is_some_and(|why| why.contains("put together"));
+        assert!(is_said(b"url,caf\xe9\ncaf\xe9\ncaf\xc3\xa9\n"));
+        assert!(!is_said(b"url,caf\xe9\ncaf\xe9\n"));
     }
 
     #[test]

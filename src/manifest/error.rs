@@ -28,6 +28,9 @@ pub enum ManifestError {
     /// The header record itself is unreadable.
     #[error("{path}:{line}: the header line cannot be read: {reason}")]
     BadHeader { path: String, line: u64, reason: String },
+    /// None of its records can be read.
+    #[error("{path}:{line}: {what}")]
+    NoRecord { path: String, line: u64, what: String },
     /// Another header comes, or the first one in another order.
     #[error(
         "{path}:{line}: another header is here, and the rows behind it would be read by the first one; split the file before this \
@@ -83,6 +86,16 @@ fn open_hint(path: &str) -> &'static str {
 }
 
 impl ManifestError {
+    /// The same error; where no column is the url, with what was found out about the workbook.
+    pub(super) fn with_workbook(self, found: Option<&str>) -> Self {
+        match (self, found) {
+            (Self::NoUrlColumn { path, hint }, Some(found)) => {
+                Self::NoUrlColumn { path, hint: format!("it is {found}; {hint}") }
+            }
+            (error, _) => error,
+        }
+    }
+
     /// The same error; where no column is the url, with the addresses within arrays.
     pub(super) fn with_arrays(self, addresses: &[String]) -> Self {
         match (self, addresses.first()) {

@@ -1,10 +1,28 @@
-//! Whether a backslash precedes quotes that are part of a text.
+//! Whether a backslash precedes quotes that are part of a text, and whether cells are in single quotes.
 
 use super::{
     dialect::{Dialect, Quote},
     records::{Next, Records},
     source,
 };
+
+/// Whether single quotes enclose cells of most of the first records.
+pub(super) fn seem_to_be_single_quotes(head: &[u8], delimiter: u8, dialect: &Dialect) -> bool {
+    if dialect.quote != Quote::Byte(b'"') || !head.contains(&b'\'') {
+        return false;
+    }
+    let dialect = Dialect { quote: Quote::None, escape: None, lines_before: 0, ..dialect.clone() };
+    let mut records = Records::csv(source::of(head), delimiter, &dialect);
+    let (mut count, mut opened, mut closed) = (0_usize, 0_usize, 0_usize);
+    while let Ok(Next::Record { .. }) = records.read() {
+        let cells = records.cells_lossy();
+        let cells = || cells.iter().map(|cell| cell.trim()).filter(|cell| cell.len() > 1);
+        count += 1;
+        opened += cells().filter(|cell| cell.starts_with('\'')).count();
+        closed += cells().filter(|cell| cell.ends_with('\'')).count();
+    }
+    opened > 1 && opened == closed && opened * 2 > count
+}
 
 /// Whether more of the first records are as wide as the header when a backslash precedes quotes within cells; or as many, and
 /// without it a quote would stand within a cell.

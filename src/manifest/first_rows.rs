@@ -89,10 +89,17 @@ impl Manifest {
 
     /// Which of day and month comes first, where the first rows show it.
     pub(super) fn find_out_dates(&mut self, spec: &ManifestSpec, sample: &[(u64, Vec<String>)]) {
-        if !self.rules.dates.formats.is_empty() || self.columns.of(Field::Datetime).is_none() {
+        let has_formats = !self.rules.dates.formats.is_empty();
+        if self.columns.of(Field::Datetime).is_none() || has_formats && !self.rules.dates.has_date_cells {
             return;
         }
-        let orders = if self.table.is_own_output { own_output::date_orders(spec) } else { Vec::new() };
+        let orders = if has_formats {
+            Vec::new()
+        } else if self.table.is_own_output {
+            own_output::date_orders(spec)
+        } else {
+            Vec::new()
+        };
         if let Some(order) = orders.first() {
             // of files that differ, no order is right for all rows
             if orders.len() == 1 {
@@ -114,12 +121,15 @@ impl Manifest {
         let Some((order, text)) = datetime::order_of(texts.iter().map(|(_, text)| text.as_str())) else {
             return;
         };
-        let line = texts.iter().find(|(_, own)| own.trim() == text).map_or(0, |(line, _)| *line);
-        let words = datetime::order_words(&order);
         let shown = redact::opaque(text);
-        self.table
-            .found
-            .push(format!("dates are {words} (line {line}: {shown}); --date-format says otherwise"));
+        if !has_formats {
+            let line = texts.iter().find(|(_, own)| own.trim() == text).map_or(0, |(line, _)| *line);
+            let words = datetime::order_words(&order);
+            self.table
+                .found
+                .push(format!("dates are {words} (line {line}: {shown}); --date-format says otherwise"));
+            self.rules.dates.found = Some(order);
+        }
         if let Some(swapped) = datetime::maybe_swapped(texts.iter().map(|(_, text)| text.as_str())) {
             self.notes.push(format!(
                 "datetime: {shown} is a text and {} a date, as if a spreadsheet that takes the other number for the day had made dates \
@@ -127,7 +137,6 @@ impl Manifest {
                 redact::opaque(swapped)
             ));
         }
-        self.rules.dates.found = Some(order);
     }
 
     /// Says what the values of the first rows show of the namespace, the id and the time of day.

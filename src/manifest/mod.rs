@@ -27,6 +27,7 @@ mod format;
 mod halves;
 mod infer;
 mod join;
+mod json_text;
 mod kinds;
 mod lint;
 mod listed;
@@ -138,7 +139,7 @@ fn columns_of(
             file_ends,
         },
     )
-    .map_err(|error| error.with_arrays(table.addresses_in_arrays()))?;
+    .map_err(|error| error.with_arrays(table.addresses_in_arrays()).with_workbook(table.workbook_found()))?;
     if let Some(url) = columns.first_of(Field::Url).filter(|_| is_json && keys.url.is_empty()) {
         named::check_rivals(path, &columns.names()[url], columns.names())?;
     }
@@ -194,6 +195,7 @@ impl Manifest {
         if manifest.rules.dates.formats.contains(&DateFormat::Spreadsheet) && manifest.has_1904_epoch()? {
             manifest.rules.dates.count_from_1904();
         }
+        manifest.rules.dates.has_date_cells = manifest.has_date_cells();
         let sample = manifest.sample(spec.header);
         manifest.leave_out_texts(spec, &sample);
         manifest.find_out_dates(spec, &sample);
@@ -204,6 +206,11 @@ impl Manifest {
         manifest.find_notes(&sample);
         manifest.kinds = KindColumns::find(&manifest.columns, &sample);
         Ok(manifest)
+    }
+
+    /// Whether cells are dates by their type; the files of a report have what a workbook had.
+    const fn has_date_cells(&self) -> bool {
+        matches!(self.table.format, Format::Xlsx) || self.table.is_own_output
     }
 
     /// Whether telecine wrote this column into a file of its own.

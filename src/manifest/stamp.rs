@@ -109,7 +109,7 @@ fn rule_fields(rules: &RowRules) -> Vec<(&'static str, Vec<String>)> {
     let RowRules {
         namespace,
         tag_separator,
-        dates: DateRules { formats, offset, zone, found },
+        dates: DateRules { formats, offset, zone, found, has_date_cells },
         geo_order,
         too_long,
         same_by,
@@ -129,6 +129,7 @@ fn rule_fields(rules: &RowRules) -> Vec<(&'static str, Vec<String>)> {
         ("same_by", matches!(same_by, SameBy::Id)),
         ("lone_comma", matches!(lone_comma, LoneComma::Refused)),
         ("has_defaults", *has_defaults),
+        ("has_date_cells", *has_date_cells),
     ];
     let mut fields = vec![
         ("namespace", texts([namespace])),

@@ -166,6 +166,10 @@ impl Table {
         let plan = plan.map_err(|error| match error {
             PlanError::Io(source) => broken(source),
             PlanError::Unclear(what) => ManifestError::RowsUnclear { path: ask.path.to_owned(), what },
+            PlanError::NoRecord(line, error) => {
+                let what = format!("{}; {}", error.message(), error.fix());
+                ManifestError::NoRecord { path: ask.path.to_owned(), line, what }
+            }
         })?;
         self.found.push("JSON".to_owned());
         self.found.extend(plan.found.iter().cloned());
@@ -174,14 +178,11 @@ impl Table {
         }
         if plan.names().is_empty() {
             let path = ask.path.to_owned();
-            if !opened.head.iter().any(u8::is_ascii_alphanumeric) {
-                return Err(ManifestError::Empty { path });
-            }
-            let what = "no JSON, though it begins like JSON: no record of it can be read".to_owned();
-            let fix = "write JSON with double quotes, one object a row (Python: json.dump)".to_owned();
-            return Err(ManifestError::OtherFormat { path, what, fix });
+            return Err(ManifestError::Empty { path });
         }
         self.names = plan.names().to_vec();
+        // arrays have a header, which may come again
+        self.header = plan.array_columns_are_named().then(|| FirstHeader::of(&self.names, false));
         let plan = Arc::new(plan);
         let bytes = std::mem::replace(&mut opened.bytes, source::none());
         self.records = Records::json(bytes, Arc::clone(&plan));
@@ -211,6 +212,10 @@ impl Table {
         if escapes::seem_to_be_backslashes(rest, delimiter, &self.dialect, self.names.len()) {
             let text =
                 "a backslash seems to precede quotes that are part of a text; if so, say --escape '\\'";
+            self.found.push(text.to_owned());
+        }
+        if escapes::seem_to_be_single_quotes(rest, delimiter, &self.dialect) {
+            let text = "cells seem to be in single quotes; if so, say --quote \"'\"";
             self.found.push(text.to_owned());
         }
         Ok(())
@@ -291,7 +296,7 @@ impl Table {
                 return Err(ManifestError::BadHeader {
                     path: path(),
                     line,
-                    reason: error.message().to_owned(),
+                    reason: error.message().into_owned(),
                 });
             }
         };
@@ -312,8 +317,8 @@ impl Table {
             Header::Absent => (1..=self.first.len()).map(|number| format!("#{number}")).collect(),
         };
         self.first_row_is_read = header == Header::Absent;
-        self.header =
-            (header == Header::Present && !self.is_own_output).then(|| FirstHeader::of(&self.first));
+        self.header = (header == Header::Present && !self.is_own_output)
+            .then(|| FirstHeader::of(&self.first, self.dialect.pads_short_rows));
         Ok(())
     }
 
@@ -343,7 +348,7 @@ impl Table {
             Next::Record { line } => (line, None),
         };
         if let Some(error) = error {
-            return Ok(Some((line, Err(error.message().to_owned()))));
+            return Ok(Some((line, Err(error.message().into_owned()))));
         }
         let cells = self.records.cells_lossy();
         let row = if cells.len() == self.names.len() {
@@ -352,6 +357,11 @@ impl Table {
             Err(wrong_width(self.names.len(), cells.len()).message)
         };
         Ok(Some((line, row)))
+    }
+
+    /// Which sheet of a workbook is read, and which others there are. `None`: it is no workbook.
+    pub(super) fn workbook_found(&self) -> Option<&str> {
+        self.workbook.as_ref()?.found.first().map(String::as_str)
     }
 
     /// Whether it counts its days from 1904 on.

@@ -185,7 +185,7 @@ fn structures() -> Vec<Structure> {
         ),
         ("line_break_inside", row(",\"b\nc\""), 3, None),
         ("quote_doubled", row(",\"say \"\"b\"\"\""), 3, None),
-        ("json_line_broken", format!("{json}{{\"url\":\n{json_last}"), 2, Some((2, "json_object"))),
+        ("json_line_broken", format!("{json}{{\"url\":\n{json_last}"), 2, Some((2, "json_syntax"))),
         ("json_line_number", format!("{json}7\n{json_last}"), 2, Some((2, "json_object"))),
         (
             "json_cut_off",

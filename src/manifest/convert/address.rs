@@ -11,7 +11,7 @@ use crate::{
     domain::{SourceUrl, UrlError, is_object_address, path_of},
     manifest::{
         addresses::{is_media, is_web_address},
-        mapping::{Field, addresses_in},
+        mapping::{Field, Transform, ValueSource, addresses_in},
         values::linked_address,
     },
     redact,
@@ -115,15 +115,19 @@ impl<'a> Reading<'a> {
     fn refuse_several_addresses(&mut self, value: &str) {
         let message = format!("the cell holds more than one address ({})", count(value));
         let name = self.name_of(Field::Url);
-        let fix = if value.starts_with('[') {
-            format!("write one address a row, or take the first: --map \"url={{{name}|json 0}}\"")
+        let first = "write one address a row, or take the first: --map \"url={";
+        let is_taken_out = |source: &ValueSource| {
+            source.transformed().iter().any(|(_, transforms)| transforms.contains(&Transform::Address))
+        };
+        let fix = if self.columns.of(Field::Url).is_some_and(|sources| sources.iter().any(is_taken_out)) {
+            format!("{first}{name}|address|first}}\"")
+        } else if value.starts_with('[') {
+            format!("{first}{name}|json 0}}\"")
         } else {
             let separator =
                 ['|', ';', ',', '\n'].into_iter().find(|sign| value.contains(*sign)).unwrap_or(' ');
             let separator = if separator == '\n' { ' ' } else { separator };
-            format!(
-                "write one address a row, or take the first: --map \"url={{{name}|split '{separator}'|first}}\""
-            )
+            format!("{first}{name}|split '{separator}'|first}}\"")
         };
         let shown = value.split(['|', ';', ',', ' ', '\n']).next().unwrap_or_default();
         self.problem(Field::Url, redact::url(shown), Explanation::new("url_several", message, &fix));
@@ -226,7 +230,7 @@ fn rewritten(written: &str, address: &str) -> Option<Oddity> {
         return Some(TAIL);
     }
     // nearly all have none of these
-    memchr::memchr2(b'%', b',', path.as_bytes())?;
+    memchr::memchr2(b'%', b',', path.as_bytes()).or_else(|| memchr::memchr2(b'^', b'|', path.as_bytes()))?;
     let braced = path.split_once("%7B").and_then(|(_, behind)| behind.split_once("%7D"));
     // a name of Windows is in braces, too
     let is_guid = |inner: &str| inner.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
@@ -234,7 +238,7 @@ fn rewritten(written: &str, address: &str) -> Option<Oddity> {
         return Some(TEMPLATE);
     }
     let goes_on = path
-        .match_indices(['%', ','])
+        .match_indices(['%', ',', '^', '|'])
         .any(|(at, _)| is_media(&path[..at]) && !is_media(path) && is_sign(&path[at..]));
     if goes_on {
         return Some(TAIL);
@@ -294,6 +298,9 @@ mod tests {
         for (written, class) in [
             (r"https:\/\/h\/a.mp4", Some("backslash")),
             (r"https://h/a.mp4\n", Some("backslash")),
+            ("https://h/a.mp4^fog^2019-05-06", Some("tail")),
+            ("https://h/a.mp4|fog", Some("tail")),
+            ("https://h/a^2|b.mp4", None),
             ("https://https://h/a.mp4", Some("scheme_twice")),
             ("http://http//h/a.mp4", Some("scheme_twice")),
             ("https://h/{id}.mp4", Some("template")),

@@ -77,7 +77,7 @@ pub(super) const fn datetime_advice(error: DatetimeError) -> Advice {
         DatetimeError::Unknown => (
             "datetime_unknown",
             "not a known way to write a date and time, or not the one of --date-format",
-            "write it as yyyy-MM-dd HH:mm:ss, or say how it is written: --date-format '%d.%m.%Y'",
+            "write it as yyyy-MM-dd HH:mm:ss, or say how it is written, once for each form: --date-format '%d.%m.%Y'",
         ),
     }
 }

@@ -14,9 +14,9 @@ use super::{
     borrowed_row::BorrowedRow,
     mapping::{Columns, Field, Transform, ValueSource},
     values::{
-        TooLong,
+        self, TooLong,
         coordinates::GeoOrder,
-        datetime::DateRules,
+        datetime::{DateRules, OffsetSeen},
         missing::MissingRules,
         tags::{self, Cell, TagSeparator},
     },
@@ -144,7 +144,8 @@ pub(super) fn convert<'a>(
         reading.find_unreadable(field);
     }
     let namespace = reading.namespace();
-    let external_id = reading.external_id();
+    let external_id = reading.value(Field::Id);
+    reading.find_short_numbers();
     let item_id = reading.item_id(external_id.as_ref());
     // `0` of a program that made no digest
     let content_hash = reading.value(Field::Hash).filter(|hash| hash.bytes().any(|byte| byte != b'0'));
@@ -238,13 +239,22 @@ impl<'a> Reading<'a> {
         self.columns.first_of(field).map(|number| (number, self.columns.names()[number].as_str()))
     }
 
-    /// The user's own id.
-    fn external_id(&mut self) -> Option<Cow<'a, str>> {
-        let id = self.value(Field::Id)?;
-        if is_scientific(&id) {
-            self.warn_of_short_id(redact::opaque(&id));
+    /// Warns of numbers that a spreadsheet has rounded, in cells that name something.
+    fn find_short_numbers(&mut self) {
+        const NAMING: [Field; 4] = [Field::Id, Field::Url, Field::UniqueId, Field::Tags];
+        let begins_so = |cell: &str| cell.as_bytes().first().is_some_and(u8::is_ascii_digit);
+        for (column, cell) in self.cells.iter().map(|cell| values::trim(cell)).enumerate() {
+            if !begins_so(cell) || !is_scientific(cell) {
+                continue;
+            }
+            let feeds = |field: &Field| {
+                let sources = self.columns.of(*field).unwrap_or_default();
+                sources.iter().any(|source| source.columns().contains(&column))
+            };
+            if let Some(field) = NAMING.into_iter().find(feeds) {
+                self.warn_of_short_number(field, column, redact::opaque(cell));
+            }
         }
-        Some(id)
     }
 
     fn item_id(&mut self, id: Option<&Cow<'a, str>>) -> Option<Cow<'a, str>> {
@@ -386,6 +396,10 @@ impl<'a> Reading<'a> {
         match read {
             Ok((timestamp, offset)) => {
                 self.notices.note_offset(offset);
+                if let (OffsetSeen::AtChange, Some(column)) = (offset, self.columns.first_of(Field::Datetime))
+                {
+                    self.notices.count_at_change(column, self.columns.names().len(), &value);
+                }
                 Some(timestamp)
             }
             Err(error) => {

@@ -16,10 +16,14 @@ pub(in crate::manifest) struct Notices {
     unclear_flags: OnceLock<Box<[CellCount]>>,
     /// By column: cells of tags with commas between other separators, or within.
     two_separators: OnceLock<Box<[CellCount]>>,
+    /// By column: times that the clocks of the zone show twice or never.
+    at_change: OnceLock<Box<[CellCount]>>,
     /// Offsets of times from UTC, in minutes: the first, and another one.
     first_offset: AtomicI64,
     other_offset: AtomicI64,
     has_time_without_offset: AtomicBool,
+    has_counted: AtomicBool,
+    has_day: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -37,9 +41,12 @@ impl Default for Notices {
             missing: OnceLock::new(),
             unclear_flags: OnceLock::new(),
             two_separators: OnceLock::new(),
+            at_change: OnceLock::new(),
             first_offset: AtomicI64::new(NONE),
             other_offset: AtomicI64::new(NONE),
             has_time_without_offset: AtomicBool::new(false),
+            has_counted: AtomicBool::new(false),
+            has_day: AtomicBool::new(false),
         }
     }
 }
@@ -60,14 +67,22 @@ impl Notices {
         count(&self.two_separators, column, width, text);
     }
 
+    /// Counts a time that the clocks of the zone show twice or never.
+    pub(super) fn count_at_change(&self, column: usize, width: usize, text: &str) {
+        count(&self.at_change, column, width, text);
+    }
+
     pub(super) fn note_offset(&self, seen: OffsetSeen) {
-        match seen {
-            OffsetSeen::NotNeeded => {}
-            OffsetSeen::Absent => {
-                if !self.has_time_without_offset.load(Ordering::Relaxed) {
-                    self.has_time_without_offset.store(true, Ordering::Relaxed);
-                }
+        let note = |flag: &AtomicBool| {
+            if !flag.load(Ordering::Relaxed) {
+                flag.store(true, Ordering::Relaxed);
             }
+        };
+        match seen {
+            OffsetSeen::Midnight => {}
+            OffsetSeen::Day => note(&self.has_day),
+            OffsetSeen::Counted => note(&self.has_counted),
+            OffsetSeen::Absent | OffsetSeen::AtChange => note(&self.has_time_without_offset),
             OffsetSeen::Minutes(minutes) => {
                 let mut first = self.first_offset.load(Ordering::Relaxed);
                 if first == NONE {
@@ -105,24 +120,59 @@ impl Notices {
                  one only"
             )
         });
-        missing.into_iter().chain(unclear).chain(separators).chain(self.offset_sentence(dates)).collect()
+        let at_change = counted(&self.at_change, names, |cells, first| {
+            let (noun, verb) = if cells == 1 { ("time", "is") } else { ("times", "are") };
+            format!(
+                "{cells} {noun} such as {first} {verb} twice or never on the clocks of --timezone, because they are changed then; the \
+                 offset before the change is taken"
+            )
+        });
+        let of_cells = missing.into_iter().chain(unclear).chain(separators).chain(at_change);
+        of_cells.chain(self.offset_sentence(dates)).collect()
     }
 
     fn offset_sentence(&self, dates: &DateRules) -> Option<String> {
-        let has_time_without_offset = self.has_time_without_offset.load(Ordering::Relaxed);
-        if dates.offset == OffsetRule::Utc {
-            let text = "times without an offset from UTC are sent as they are written; --timezone says where they are from";
-            return (has_time_without_offset && dates.zone.is_none()).then(|| text.to_owned());
-        }
+        let is = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
         let load = |offset: &AtomicI64| Some(offset.load(Ordering::Relaxed)).filter(|offset| *offset != NONE);
-        let first = load(&self.first_offset)?;
-        let what = if let Some(other) = load(&self.other_offset) {
-            let (low, high) = (first.min(other), first.max(other));
-            format!("times have different offsets from UTC ({} and {})", shown(low), shown(high))
-        } else if has_time_without_offset {
-            format!("some times have an offset from UTC ({}) and some have none", shown(first))
-        } else {
-            return None;
+        let (first, other) = (load(&self.first_offset), load(&self.other_offset));
+        let without = is(&self.has_time_without_offset);
+        if dates.offset == OffsetRule::Utc {
+            let is_converted = first.is_some() || without && dates.zone.is_some();
+            return if without && dates.zone.is_none() {
+                Some("times without an offset from UTC are sent as they are written; --timezone says where they are from".to_owned())
+            } else if is_converted && is(&self.has_day) {
+                Some(
+                    "times are converted to UTC; days without a time of day are sent as they are written"
+                        .to_owned(),
+                )
+            } else {
+                None
+            };
+        }
+        let what = match (first, other) {
+            (Some(first), Some(other)) => {
+                let (low, high) = (first.min(other), first.max(other));
+                format!("times have different offsets from UTC ({} and {})", shown(low), shown(high))
+            }
+            (Some(first), None) if without => {
+                format!("some times have an offset from UTC ({}) and some have none", shown(first))
+            }
+            (Some(first), None) if is(&self.has_counted) && (first != 0 || dates.zone.is_some()) => {
+                let zone = if dates.zone.is_some() { "the zone of --timezone" } else { "UTC" };
+                return Some(format!(
+                    "some times are numbers since 1970, which are sent in {zone}, and others have an offset from UTC ({}) and are sent as \
+                     they are written; --datetime-offset utc converts them",
+                    shown(first)
+                ));
+            }
+            (None, _) if is(&self.has_counted) && without && dates.zone.is_none() => {
+                return Some(
+                    "some times are numbers since 1970, which are sent in UTC, and others have no offset from UTC and are sent as they \
+                     are written; --timezone says where these are from"
+                        .to_owned(),
+                );
+            }
+            (Some(_) | None, _) => return None,
         };
         Some(format!("{what}; they are sent as they are written, --datetime-offset utc converts them"))
     }
@@ -193,5 +243,35 @@ mod tests {
         );
         dates.zone = Some(jiff::tz::TimeZone::UTC);
         assert_eq!(notices.sentences(&names, &dates).len(), 1, "all are converted");
+    }
+
+    #[test]
+    fn numbers_since_1970_and_days_beside_other_times_are_said() {
+        let said = |seen: &[OffsetSeen], dates: &DateRules| {
+            let notices = Notices::default();
+            for seen in seen {
+                notices.note_offset(*seen);
+            }
+            notices.sentences(&[], dates).concat()
+        };
+        let (counted, day) = (OffsetSeen::Counted, OffsetSeen::Day);
+        let mut dates = DateRules::default();
+        assert!(
+            said(&[counted, OffsetSeen::Minutes(120)], &dates)
+                .contains("others have an offset from UTC (+02:00)")
+        );
+        assert!(said(&[counted, OffsetSeen::Absent], &dates).contains("others have no offset"));
+        assert_eq!(said(&[counted, OffsetSeen::Minutes(0)], &dates), "", "both are UTC");
+        assert_eq!(said(&[counted, day, OffsetSeen::Midnight], &dates), "");
+        dates.zone = Some(jiff::tz::TimeZone::UTC);
+        assert_eq!(said(&[counted, OffsetSeen::Absent], &dates), "", "both are of the zone");
+        assert!(said(&[counted, OffsetSeen::Minutes(0)], &dates).contains("in the zone of --timezone"));
+        dates.offset = OffsetRule::Utc;
+        assert_eq!(said(&[counted, OffsetSeen::Minutes(0), OffsetSeen::Absent], &dates), "");
+        assert!(
+            said(&[day, OffsetSeen::Absent], &dates)
+                .contains("days without a time of day are sent as they are")
+        );
+        assert_eq!(said(&[day, counted], &dates), "");
     }
 }

@@ -11,12 +11,16 @@ impl Reading<'_> {
         self.warnings.push(problem_at(self.first(field), redact::opaque(value), words));
     }
 
-    /// Says that an id is a number that a spreadsheet has rounded.
-    pub(super) fn warn_of_short_id(&mut self, value: String) {
-        let message = "a spreadsheet has shortened this number: different ids look the same".to_owned();
+    /// Says that the number in a cell is one that a spreadsheet has rounded.
+    pub(super) fn warn_of_short_number(&mut self, field: Field, column: usize, value: String) {
+        let (class, message) = if field == Field::Id {
+            ("id_scientific", "a spreadsheet has shortened this number: different ids look the same")
+        } else {
+            ("number_scientific", "a spreadsheet has shortened this number: it is sent as it is written")
+        };
         let fix = "format the column as text before the export";
-        let words = Explanation::new("id_scientific", message, fix);
-        self.warnings.push(problem_at(self.first(Field::Id), value, words));
+        let words = Explanation::new(class, message.to_owned(), fix);
+        self.warnings.push(problem_at(Some((column, self.columns.names()[column].as_str())), value, words));
     }
 
     /// Says that a tag is a list, or a part of one, in a form that is not read.

@@ -3,12 +3,16 @@
 use super::{
     super::{
         Format, Header, ManifestSpec,
+        addresses::is_web_address,
         dialect::{Dialect, Quote},
+        mapping::{Field, fits},
         table::{Ask, Table},
     },
     MOST,
 };
 
+/// This many records that may be the header are compared.
+const HEADERS_MAX: usize = 10;
 /// A header is on one of this many first lines.
 const HEADER_LINES_MAX: u64 = 50;
 
@@ -66,7 +70,8 @@ pub(super) fn quoting_of(table: &Table, spec: &ManifestSpec, dialect: &Dialect) 
     best.into_iter().next()
 }
 
-/// Lines before the first record that is as wide as most, and not nearly empty.
+/// Lines before the header: the first record that is as wide as most, and not nearly empty; or the one behind it that more fields are
+/// recognised by, because merged cells or titles are above it.
 pub(super) fn lines_before(table: &Table) -> u64 {
     let rows = table.sample(Header::Absent);
     let filled = |cells: &[String]| cells.iter().filter(|cell| !cell.trim().is_empty()).count();
@@ -77,6 +82,15 @@ pub(super) fn lines_before(table: &Table) -> u64 {
     let width = middle(rows.iter().map(|(_, cells)| cells.len()).collect());
     let filled_most = middle(rows.iter().map(|(_, cells)| filled(cells)).collect());
     let is_row = |cells: &[String]| cells.len() == width && filled(cells) * 2 >= filled_most;
-    let first = rows.iter().find(|(_, cells)| is_row(cells));
+    let has_address = |cells: &[String]| cells.iter().any(|cell| is_web_address(cell.trim()));
+    let recognised = |cells: &[String]| {
+        Field::all().filter(|field| cells.iter().any(|cell| fits(*field, cell.trim()))).count()
+    };
+    let candidates = rows.iter().filter(|(_, cells)| is_row(cells));
+    let candidates = candidates.take_while(|(_, cells)| !has_address(cells)).take(HEADERS_MAX);
+    let candidates: Vec<_> = candidates.collect();
+    // of equals the first
+    let best = candidates.into_iter().rev().max_by_key(|(_, cells)| recognised(cells));
+    let first = best.or_else(|| rows.iter().find(|(_, cells)| is_row(cells)));
     first.map_or(0, |(line, _)| line - 1).min(HEADER_LINES_MAX)
 }

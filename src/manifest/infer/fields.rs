@@ -9,7 +9,7 @@ use super::{
             datetime::{self, DateFormat, DateRules, DatetimeError},
         },
     },
-    DATES_UNNAMED, Inference, MOST,
+    DATES_LATER, DATES_UNNAMED, Inference, MOST,
     columns::Column,
 };
 
@@ -121,8 +121,14 @@ impl Inference {
         let only = only.filter(|column| is_only && (column.distinct() > 1 || column.cells.len() == 1));
         if let Some(column) = named.first().copied().or(only) {
             let share = share_of_dates(column);
-            let confidence = if named.is_empty() { share.min(DATES_UNNAMED) } else { share };
-            self.propose(Field::Datetime, &[column], confidence, format!("{share} % are dates"));
+            let (max, why) = if named.is_empty() {
+                (DATES_UNNAMED, "")
+            } else if column.has_word(LATER_WORDS) {
+                (DATES_LATER, ", of an upload or a change by their name")
+            } else {
+                (100, "")
+            };
+            self.propose(Field::Datetime, &[column], share.min(max), format!("{share} % are dates{why}"));
             let rivals: Vec<&str> = named.iter().skip(1).map(|column| column.name).collect();
             if !rivals.is_empty() {
                 self.notes.push(format!("other columns hold dates, too: {}", rivals.join(", ")));

@@ -23,6 +23,8 @@ use columns::Column;
 const MOST: u32 = 80;
 /// Dates under a name that says nothing may be of anything, such as of the last change: the confidence, in percent.
 const DATES_UNNAMED: u32 = 60;
+/// Dates of an upload or a change are not those of the capture: the confidence, in percent.
+const DATES_LATER: u32 = 40;
 
 /// What a file seems to be.
 #[derive(Clone, Debug)]

@@ -10,13 +10,15 @@
 use std::{borrow::Cow, fmt};
 
 use percent_encoding::percent_decode_str;
-use serde_json::Value;
 
 use super::{
     syntax::{MapRuleError, read_quoted},
     wrapped::addresses_in,
 };
-use crate::manifest::values::trim;
+use crate::manifest::{
+    json_text::{self, PairList},
+    values::trim,
+};
 
 /// One step between a cell and a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -188,8 +190,8 @@ pub(in crate::manifest) fn apply<'a>(
             Transform::Json(path) => {
                 let mut found = Vec::new();
                 for text in values.iter().filter(|text| !trim(text).is_empty()) {
-                    let value: Value = serde_json::from_str(text).map_err(|_| Unreadable::NotJson)?;
-                    collect(&value, &steps_of(path), &mut found);
+                    json_text::check(text).map_err(|_| Unreadable::NotJson)?;
+                    collect(trim(text), &steps_of(path), &mut found);
                 }
                 values = found.into_iter().map(Cow::Owned).collect();
             }
@@ -226,50 +228,48 @@ fn steps_of(path: &str) -> Vec<String> {
 const VALUES_MAX: usize = 1_000;
 
 /// The texts at a path. A list at its end gives each of its elements.
-fn collect(value: &Value, steps: &[String], found: &mut Vec<String>) {
+fn collect(value: &str, steps: &[String], found: &mut Vec<String>) {
     if found.len() >= VALUES_MAX {
         return;
     }
-    match (steps.split_first(), value) {
-        (None, Value::Null) => {}
-        (None, Value::String(text)) => found.push(text.clone()),
-        (None, Value::Array(elements)) => {
-            for element in elements {
-                collect(element, &[], found);
+    let elements = json_text::elements(value);
+    let Some((step, rest)) = steps.split_first() else {
+        match elements {
+            Some(elements) => elements.into_iter().for_each(|element| collect(element, &[], found)),
+            None if value == "null" => {}
+            None => found.extend(json_text::text_of(value)),
+        }
+        return;
+    };
+    if let Some(elements) = elements {
+        let chosen: Vec<&str> = match step.as_str() {
+            "*" => elements,
+            place => {
+                place.parse::<usize>().ok().and_then(|at| elements.get(at).copied()).into_iter().collect()
             }
-        }
-        (None, value) => found.push(value.to_string()),
-        (Some((step, rest)), Value::Array(elements)) if step == "*" => {
-            for element in elements {
-                collect(element, rest, found);
-            }
-        }
-        (Some((step, rest)), Value::Array(elements)) => {
-            if let Some(element) = step.parse::<usize>().ok().and_then(|at| elements.get(at)) {
-                collect(element, rest, found);
-            }
-        }
-        (Some((step, [])), Value::Object(members))
-            if step == "coordinates" && point_of(members).is_some() =>
-        {
-            found.extend(point_of(members));
-        }
-        (Some((step, rest)), Value::Object(members)) => {
-            if let Some(member) = members.get(step) {
-                collect(member, rest, found);
-            }
-        }
-        (Some(_), _) => {}
+        };
+        return chosen.into_iter().for_each(|element| collect(element, rest, found));
+    }
+    let Some(members) = json_text::pairs(value) else { return };
+    let point = if step == "coordinates" && rest.is_empty() { point_of(&members) } else { None };
+    match (point, member(&members, step)) {
+        (Some(point), _) => found.push(point),
+        (None, Some(member)) => collect(member, rest, found),
+        (None, None) => {}
     }
 }
 
+fn member<'a>(members: &PairList<'a>, name: &str) -> Option<&'a str> {
+    members.iter().find(|(key, _)| key == name).map(|(_, value)| *value)
+}
+
 /// The point that a `GeoJSON` geometry is, in a form that says which number is which.
-fn point_of(geometry: &serde_json::Map<String, Value>) -> Option<String> {
-    let kind = geometry.get("type")?.as_str()?.to_ascii_lowercase();
-    let coordinates = geometry.get("coordinates")?.as_array()?;
+fn point_of(geometry: &PairList<'_>) -> Option<String> {
+    let kind = json_text::text_of(member(geometry, "type")?)?.to_ascii_lowercase();
+    let coordinates = json_text::elements(member(geometry, "coordinates")?)?;
     let numbers = match (kind.as_str(), &coordinates[..]) {
         ("point", [_, _, ..]) => coordinates,
-        ("multipoint", [only]) => only.as_array().filter(|numbers| numbers.len() > 1)?,
+        ("multipoint", [only]) => json_text::elements(only).filter(|numbers| numbers.len() > 1)?,
         _ => return None,
     };
     Some(format!("POINT({} {})", numbers[0], numbers[1]))
@@ -299,6 +299,12 @@ mod tests {
             ("|json $.media.1.url", r#"{"media":[{"url":"x"},{"url":"y"}]}"#, &["y"]),
             ("|json 'media[].url'", r#"{"media":[{"url":"x"},{"url":"y"}]}"#, &["x", "y"]),
             ("|json tags", r#"{"tags":["a",2,null]}"#, &["a", "2"]),
+            (
+                "|json n",
+                r#"{"n":[12345678901234567890123,1e3,1.50]}"#,
+                &["12345678901234567890123", "1e3", "1.50"],
+            ),
+            ("|json ''", " 1.50 ", &["1.50"]),
             ("|json coordinates", r#"{"type":"Point","coordinates":[13.4,52.5,30]}"#, &["POINT(13.4 52.5)"]),
             ("|json coordinates", r#"{"coordinates":[13.4,52.5]}"#, &["13.4", "52.5"]),
             ("|split \";\"", "a;b", &["a", "b"]),
@@ -322,6 +328,7 @@ mod tests {
             );
         }
         assert_eq!(applied("|json a", "not json"), Err(Unreadable::NotJson));
+        assert_eq!(applied("|json a", r#"{"a":1,"a":2}"#), Err(Unreadable::NotJson));
         assert_eq!(applied("|form", "M%FCnchen"), Err(Unreadable::NotUtf8));
     }
 

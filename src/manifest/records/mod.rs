@@ -10,11 +10,12 @@ mod links;
 mod sheet;
 mod sheet_xml;
 
-use std::{io, sync::Arc};
+use std::{borrow::Cow, io, sync::Arc};
 
 use self::{csv::CsvRecords, json::JsonRecords, sheet::SheetRecords};
 use super::{
     dialect::{Dialect, Quote},
+    json_text::JsonFault,
     source::Bytes,
 };
 use crate::domain::{Problem, RowError};
@@ -219,7 +220,7 @@ pub(super) enum Next {
 }
 
 /// Why a record cannot be taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum RecordError {
     /// Longer than [`RECORD_MAX`].
     TooLong,
@@ -229,20 +230,22 @@ pub(super) enum RecordError {
     UnterminatedQuote,
     /// A NUL byte, the mark of a binary or UTF-16 file.
     Nul,
-    /// Not JSON, or JSON that is not an object.
+    /// No JSON that can be read, at this place of the file.
+    BadJson(Box<JsonFault>),
+    /// JSON that is not an object.
     NotAnObject,
     /// Not an array, where each record is one.
     NotAnArray,
     /// An array with more elements than there are columns.
     LongArray,
-    /// An object with a key that is there twice.
-    KeyTwice,
+    /// Two keys that lead to the same column.
+    PathTwice(Box<str>),
     /// The file ended inside a JSON value.
     UnterminatedValue,
 }
 
 impl RecordError {
-    const fn class(self) -> &'static str {
+    const fn class(&self) -> &'static str {
         match self {
             Self::TooLong => "record_too_long",
             Self::TooManyColumns => "too_many_columns",
@@ -251,30 +254,38 @@ impl RecordError {
             Self::NotAnObject => "json_object",
             Self::NotAnArray => "json_array",
             Self::LongArray => "column_count",
-            Self::KeyTwice => "json_key_twice",
+            Self::BadJson(fault) if fault.key_twice.is_some() => "json_key_twice",
+            Self::BadJson(_) => "json_syntax",
+            Self::PathTwice(_) => "json_key_twice",
             Self::UnterminatedValue => "unterminated_json",
         }
     }
 
-    pub(super) const fn message(self) -> &'static str {
-        match self {
+    pub(super) fn message(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
             Self::TooLong => "the record is longer than 1 MiB",
             Self::TooManyColumns => "the record has more than 16,384 cells",
             Self::UnterminatedQuote => {
                 "a quote that opens in this record is never closed: everything from here to the end of the file is inside it"
             }
             Self::Nul => "the record contains a NUL byte",
+            Self::BadJson(fault) => return Cow::Owned(fault.message()),
             Self::NotAnObject => "not a JSON object",
             Self::NotAnArray => "not a JSON array, and the records of this file are arrays",
             Self::LongArray => "the array has more elements than the file has columns",
-            Self::KeyTwice => "a key is there twice in one object",
+            Self::PathTwice(path) => {
+                let path = crate::redact::clean(path);
+                return Cow::Owned(format!(
+                    "two values of the record are called {path}, as a key and as a path"
+                ));
+            }
             Self::UnterminatedValue => {
                 "a JSON value that begins here never ends: everything from here to the end of the file is inside it"
             }
-        }
+        })
     }
 
-    const fn fix(self) -> &'static str {
+    pub(super) const fn fix(&self) -> &'static str {
         match self {
             Self::TooLong => {
                 "shorten it, or write one row a record; a missing closing quote also looks like this"
@@ -285,18 +296,33 @@ impl RecordError {
             Self::NotAnArray => "write one array a row, such as [\"https://host/a.mp4\", \"fog\"]",
             Self::LongArray => "name all columns, or remove the elements behind the last column",
             Self::NotAnObject => "write one object a row, such as {\"url\": \"https://host/a.mp4\"}",
-            Self::KeyTwice => "leave one of them out, or give the other another name",
+            Self::BadJson(fault) if fault.key_twice.is_none() => {
+                "correct it there, or write the file with a JSON library (Python: json.dump)"
+            }
+            Self::BadJson(_) | Self::PathTwice(_) => "leave one of them out, or give the other another name",
             Self::UnterminatedValue => "close the brace or the quote; the file may have been cut off",
         }
     }
 
     pub(super) fn into_row_fault(self, line: u64) -> RowError {
+        let key = match &self {
+            Self::BadJson(fault) => fault.key_twice.as_deref(),
+            Self::PathTwice(path) => Some(&**path),
+            Self::TooLong
+            | Self::TooManyColumns
+            | Self::UnterminatedQuote
+            | Self::Nul
+            | Self::NotAnObject
+            | Self::NotAnArray
+            | Self::LongArray
+            | Self::UnterminatedValue => None,
+        };
         let problem = Problem {
-            column: String::new(),
+            column: key.unwrap_or_default().to_owned(),
             column_number: 0,
             value: String::new(),
             class: self.class().to_owned(),
-            message: self.message().to_owned(),
+            message: self.message().into_owned(),
             fix: self.fix().to_owned(),
         };
         RowError { line, cells: Vec::new(), problems: vec![problem] }
@@ -307,6 +333,8 @@ impl RecordError {
 #[derive(Default)]
 struct LineCounter {
     ended: u64,
+    /// Bytes that were passed of the line that is not ended.
+    passed: u64,
     last_is_cr: bool,
 }
 
@@ -318,6 +346,10 @@ impl LineCounter {
 
     fn pass(&mut self, bytes: &[u8]) {
         let Some(last) = bytes.last() else { return };
+        self.passed = match memchr::memrchr2(b'\n', b'\r', bytes) {
+            Some(end) => (bytes.len() - end - 1) as u64,
+            None => self.passed + bytes.len() as u64,
+        };
         self.ended += memchr::memchr_iter(b'\n', bytes).count() as u64;
         if !self.last_is_cr && memchr::memchr(b'\r', bytes).is_none() {
             return;

@@ -18,7 +18,7 @@ use super::{
     COLUMNS_MAX, Next, RECORD_MAX, RecordError,
     cells::{Book, Source, text_of},
     links::SheetLinks,
-    sheet_xml::SheetXml,
+    sheet_xml::{LIST_OF_SHEETS, RELATIONS, STYLES, SheetXml, WorkbookXml},
 };
 use crate::manifest::addresses::is_web_address;
 
@@ -100,23 +100,26 @@ impl Workbook {
         let xml = check_parts(open()?)?;
         let mut book: Book = Xlsx::new(open()?).map_err(|error| unreadable(&error))?;
         let is_table = |typ: SheetType| typ == SheetType::WorkSheet;
-        let sheets: Vec<_> =
-            book.sheets_metadata().iter().filter(|sheet| is_table(sheet.typ)).cloned().collect();
+        let all = book.sheets_metadata().iter().cloned().enumerate();
+        let sheets: Vec<_> = all.filter(|(_, sheet)| is_table(sheet.typ)).collect();
         let listed = || {
             let names: Vec<String> =
-                sheets.iter().take(20).map(|sheet| crate::redact::clean(&sheet.name)).collect();
+                sheets.iter().take(20).map(|(_, sheet)| crate::redact::clean(&sheet.name)).collect();
             names.join(", ")
         };
+        let is_visible = |sheet: &calamine::Sheet| sheet.visible == SheetVisible::Visible;
         let chosen = match choice.name {
-            Some(name) => sheets.iter().find(|sheet| sheet.name == name),
-            None => sheets.iter().find(|sheet| sheet.visible == SheetVisible::Visible).or(sheets.first()),
+            Some(name) => sheets.iter().find(|(_, sheet)| sheet.name == name),
+            None => sheets.iter().find(|(_, sheet)| is_visible(sheet)).or(sheets.first()),
         };
-        let Some(chosen) = chosen else { return Err(WorkbookError::NoSheet(listed())) };
+        let Some((at, chosen)) = chosen else { return Err(WorkbookError::NoSheet(listed())) };
+        let nothing = SheetXml::default();
+        let own = xml.sheet(*at).unwrap_or(&nothing);
         let name = crate::redact::clean(&chosen.name);
         let first_row = choice.lines_before + u64::from(choice.has_header);
         let first_row = u32::try_from(first_row).unwrap_or(u32::MAX);
         let links =
-            SheetLinks::of(&mut book, &chosen.name, first_row, &xml).map_err(|error| unreadable(&error))?;
+            SheetLinks::of(&mut book, &chosen.name, first_row, own).map_err(|error| unreadable(&error))?;
         let found = match (sheets.len(), choice.name) {
             (2.., None) => {
                 format!("an Excel workbook, its sheet {name} (--sheet names another: {})", listed())
@@ -124,10 +127,10 @@ impl Workbook {
             _ => format!("an Excel workbook, its sheet {name}"),
         };
         let merged =
-            if xml.has_merged_cells { merged_rows(&mut book, &chosen.name, first_row) } else { None };
+            if own.has_merged_cells { merged_rows(&mut book, &chosen.name, first_row) } else { None };
         let found = std::iter::once(found)
             .chain(links.found.iter().cloned())
-            .chain(xml.notices())
+            .chain(xml.notices(own, &name))
             .chain(merged)
             .collect();
         let has_1904_epoch = book.has_1904_epoch();
@@ -160,23 +163,14 @@ fn merged_rows(book: &mut Book, sheet: &str, first_row: u32) -> Option<String> {
     ))
 }
 
-/// Unpacks every part once, without keeping it: a small file must not take all memory. Says what the XML of its sheets shows.
-fn check_parts(source: BufReader<Box<dyn Source>>) -> Result<SheetXml, WorkbookError> {
+/// Unpacks every part once, without keeping it: a small file must not take all memory. Says what the XML shows.
+fn check_parts(source: BufReader<Box<dyn Source>>) -> Result<WorkbookXml, WorkbookError> {
     let unreadable = |error: zip::result::ZipError| WorkbookError::Unreadable(error.to_string());
     let mut archive = zip::ZipArchive::new(source).map_err(unreadable)?;
-    let has =
-        |name: &str| archive.file_names().any(|own| own.is_ok_and(|own| own.eq_ignore_ascii_case(name)));
-    if has("xl/workbook.bin") {
-        return Err(WorkbookError::Other("a binary Excel workbook (.xlsb)"));
-    }
-    if has("content.xml") && has("mimetype") {
-        return Err(WorkbookError::Other("an OpenDocument file (.ods)"));
-    }
-    if !has("xl/workbook.xml") {
-        return Err(WorkbookError::Other("a zip archive"));
-    }
+    check_kind(&archive)?;
     let mut texts = 0;
-    let mut xml = SheetXml::default();
+    let mut xml = WorkbookXml::default();
+    let mut small = [LIST_OF_SHEETS, RELATIONS, STYLES].map(|name| (name, Vec::new()));
     for at in 0..archive.len() {
         let part = archive.by_index(at).map_err(unreadable)?;
         let name = part.name().map_or_else(|_| "a part".to_owned(), |name| crate::redact::clean(&name));
@@ -186,16 +180,12 @@ fn check_parts(source: BufReader<Box<dyn Source>>) -> Result<SheetXml, WorkbookE
         let max = max.min(RATIO_FROM.max(packed.saturating_mul(RATIO_MAX)));
         // a part that is damaged is an error where it is read
         let mut part = part.take(max.saturating_add(1));
-        let mut styles = Vec::new();
-        let is_styles = name.eq_ignore_ascii_case("xl/styles.xml");
-        let copied = match (is_sheet, is_styles) {
-            (true, _) => io::copy(&mut part, &mut xml),
-            (false, true) => io::copy(&mut part, &mut styles),
-            (false, false) => io::copy(&mut part, &mut io::sink()),
+        let kept = small.iter_mut().find(|(own, _)| name.eq_ignore_ascii_case(own));
+        let copied = match (is_sheet, kept) {
+            (true, _) => io::copy(&mut part, xml.sheet_mut(&name)),
+            (false, Some((_, text))) => io::copy(&mut part, text),
+            (false, None) => io::copy(&mut part, &mut io::sink()),
         };
-        if is_styles {
-            xml.note_formats(&styles);
-        }
         let size = copied.unwrap_or(0);
         if size > max {
             return Err(WorkbookError::Unreadable(format!("{name} unpacks to more than {max} bytes")));
@@ -205,7 +195,26 @@ fn check_parts(source: BufReader<Box<dyn Source>>) -> Result<SheetXml, WorkbookE
             return Err(WorkbookError::Unreadable(format!("{name} has more than 1,000,000 links")));
         }
     }
+    let [list, relations, styles] = small.map(|(_, text)| String::from_utf8_lossy(&text).into_owned());
+    xml.order_sheets(&list, &relations);
+    xml.note_formats(&styles);
     Ok(xml)
+}
+
+/// An error where the archive is of another kind.
+fn check_kind<R: Read + io::Seek>(archive: &zip::ZipArchive<R>) -> Result<(), WorkbookError> {
+    let has =
+        |name: &str| archive.file_names().any(|own| own.is_ok_and(|own| own.eq_ignore_ascii_case(name)));
+    if has("xl/workbook.bin") {
+        return Err(WorkbookError::Other("a binary Excel workbook (.xlsb)"));
+    }
+    if has("content.xml") && has("mimetype") {
+        return Err(WorkbookError::Other("an OpenDocument file (.ods)"));
+    }
+    if !has(LIST_OF_SHEETS) {
+        return Err(WorkbookError::Other("a zip archive"));
+    }
+    Ok(())
 }
 
 /// What the reading thread sends.

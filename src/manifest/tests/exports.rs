@@ -117,7 +117,7 @@ const EXPORTS: [Export; 31] = [
         // a text that a spreadsheet must not read as a number
         (b"url,lat,lon,tags\n=\"https://h/a\",=\"52.5\",=\"13.4\",=\"0012\"\n", &[], &["a|0012||52.5,13.4"]),
         (b"url\nhttps://h/a#1.mp4\n", &[], &["a#1.mp4||||url_hash_sign"]),
-        (b"[{'url': 'https://h/a'}]", &[], &["refused: no record of it can be read; write JSON with double quotes, one object a row (Python"]),
+        (b"[{'url': 'https://h/a'}]", &[], &["refused: not valid JSON (key must be a string) at line 1, column 3; correct it there, or write the file with a JSON library (Python"]),
         (b"[]", &[], &["refused: the manifest is empty; it needs at least a header line and one row"]),
         // Elasticsearch bulk: every second line is an action
         (b"{\"index\":{\"_id\":\"1\"}}\n{\"url\":\"https://h/a\"}\n", &[], &["url_empty", "a"]),

@@ -415,3 +415,23 @@ fn a_check_finds_shared_ids_and_halves_of_the_day_also_far_behind_the_first_rows
     );
     assert_eq!(noted(&|n| n, &|n| if n == 8_999 { "noon" } else { "AM" }), "");
 }
+
+#[test]
+fn several_addresses_in_a_text_are_refused_with_a_rule_that_takes_the_first() {
+    let shelf = Shelf::new();
+    let text = "Attachments\n\"a b.mp4 (https://h/a.mp4),c.mp4 (https://h/c.mp4)\"\n";
+    let fix = only_problem(&mapped(&shelf, text, &["url=Attachments|address"])).fix;
+    let rule = fix.split("--map \"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+    let rows = read(&mapped(&shelf, text, &[rule]));
+    assert_eq!(rows[0].as_ref().unwrap().submission.url.as_str(), "https://h/a.mp4", "{fix}");
+}
+
+#[test]
+fn a_number_that_a_spreadsheet_shortened_is_said_wherever_it_names_something() {
+    let shelf = Shelf::new();
+    let text = "asset,site,note,lat,lon\n1.23457E+11,1.5E+10,9.9E+20,5.25E+01,13\n";
+    let map = ["url=https://h/{asset}.mp4", "tags=site"];
+    assert_eq!(classes(&mapped(&shelf, text, &map)), ["number_scientific,number_scientific"]);
+    let list = "url,tags\nhttps://h/a.mp4,\"[1E+10,2]\"\nhttps://h/b.mp4,E+F\n";
+    assert_eq!(classes(&shelf.put(list.as_bytes())), ["", ""], "a list is as a program wrote it");
+}

@@ -167,3 +167,21 @@ fn a_column_is_found_by_its_name_within_the_records_of_a_file() {
     let spec = mapped(shelf.put(text.as_bytes()), &["url=link2", "tags=about.topic"]);
     assert_eq!(urls(&spec), ["https://h/a", "https://h/b"]);
 }
+
+#[test]
+fn a_header_below_titles_and_merged_cells_is_found() {
+    let shelf = Shelf::new();
+    for (text, lines_before) in [
+        ("File,,Place,\nurl,tags,lat,lon\nhttps://h/a.mp4,fog,52.5,13.4\nhttps://h/b.mp4,sea,52.6,13.5\n", 1),
+        (
+            "Clips of May,,,\n,,,\nVideo,Video,Place,Place\nurl,tags,lat,lon\nhttps://h/a.mp4,fog,1,2\nhttps://h/b.mp4,sea,3,4\n",
+            3,
+        ),
+        ("url,tags,lat,lon\n,,deg,deg\nhttps://h/a.mp4,fog,52.5,13.4\nhttps://h/b.mp4,sea,52.6,13.5\n", 0),
+        ("clip,who,y,x\nurl,tags,lat,lon\nhttps://h/a.mp4,fog,52.5,13.4\n", 1),
+        ("clip,who\na,b\nhttps://h/a.mp4,fog\nhttps://h/b.mp4,sea\n", 0),
+        ("https://h/a.mp4,fog\nurl,tags\nhttps://h/b.mp4,sea\n", 0),
+    ] {
+        assert_eq!(infer(&shelf.put(text.as_bytes())).unwrap().lines_before, lines_before, "{text}");
+    }
+}

@@ -345,3 +345,17 @@ fn a_guess_takes_dates_by_their_values_where_only_one_column_has_them() {
     let years = "url,first\nhttps://h/1.mp4,1531754460\nhttps://h/2.mp4,1531754461\n";
     assert_eq!(dates_of(years), None, "numbers may be anything");
 }
+
+#[test]
+fn a_date_of_an_upload_is_proposed_with_doubt() {
+    let shelf = Shelf::new();
+    let proposed = |name: &str| {
+        let text = format!("url,{name}\nhttps://h/a.mp4,2019-05-06\nhttps://h/b.mp4,2019-05-07\n");
+        let found = infer(&shelf.put(text.as_bytes())).unwrap().proposals;
+        let date = found.into_iter().find(|proposal| proposal.rule.field == Field::Datetime).unwrap();
+        (date.confidence, date.why)
+    };
+    let (confidence, why) = proposed("createdAt");
+    assert!(confidence < 50 && why.contains("of an upload or a change"), "{confidence} {why}");
+    assert_eq!(proposed("recorded_at").0, 99);
+}

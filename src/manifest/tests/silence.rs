@@ -25,6 +25,34 @@ fn another_header_ends_the_reading_and_words_that_are_names_do_not() {
 }
 
 #[test]
+fn another_header_ends_the_reading_of_arrays_and_of_rows_that_may_be_short() {
+    let shelf = Shelf::new();
+    let ends_at = |spec: &ManifestSpec| match Manifest::open(spec).unwrap().next() {
+        Err(ManifestError::HeaderAgain { line, .. }) => Some(line),
+        Ok(_) | Err(_) => None,
+    };
+    let row = "[\"https://h/1.mp4\",\"a\",\"fog\"]";
+    for (text, line) in [
+        (format!("[\"url\",\"title\",\"tags\"]\n[\"url\",\"tags\",\"title\"]\n{row}\n"), Some(2)),
+        (format!("[\"url\",\"title\",\"tags\"]\n[\"tags\",\"url\"]\n{row}\n"), Some(2)),
+        (format!("[[\"url\",\"title\",\"tags\"],\n[\"Title\",\"URL\",\"x\"],\n{row}]"), Some(2)),
+        (format!("[\"url\",\"title\",\"tags\"]\n{row}\n"), None),
+        (
+            format!(
+                "{{\"columns\":[\"url\",\"title\",\"tags\"],\"data\":[\n[\"tags\",\"title\",\"url\"],{row}]}}"
+            ),
+            Some(2),
+        ),
+    ] {
+        assert_eq!(ends_at(&shelf.put(text.as_bytes())), line, "{text}");
+    }
+    let mut spec = shelf.put(b"url,title,tags\ntags,url\nfog,https://h/1.mp4\n");
+    assert_eq!(ends_at(&spec), None, "each row behind it is an error of its own");
+    spec.dialect.pads_short_rows = true;
+    assert_eq!(ends_at(&spec), Some(2));
+}
+
+#[test]
 fn dates_that_a_spreadsheet_may_have_swapped_are_said() {
     let shelf = Shelf::new();
     let said = |dates: &[&str]| {
@@ -205,4 +233,29 @@ fn a_column_of_times_beside_dates_alone_is_named_where_it_is_not_read() {
         read(&spec)[0].as_ref().unwrap().submission.datetime_taken.as_deref(),
         Some("2019-05-06 07:08:00")
     );
+}
+
+#[test]
+fn single_quotes_around_cells_are_said() {
+    let shelf = Shelf::new();
+    let is_said = |text: &str| found(&shelf.put(text.as_bytes())).contains("say --quote \"'\"");
+    assert!(is_said("'url','tags'\n'https://h/a.mp4','fog, sea'\n'https://h/b.mp4','it''s'\n"));
+    assert!(is_said("url,tags\nhttps://h/a.mp4,'fog'\nhttps://h/b.mp4,'sea'\n"));
+    assert!(!is_said("url,tags\nhttps://h/a.mp4,'0012\nhttps://h/b.mp4,'0013\n"), "a text of a spreadsheet");
+    assert!(!is_said("url,tags\nhttps://h/a.mp4,'fog' and sea\nhttps://h/b.mp4,x\nhttps://h/c.mp4,'y'\n"));
+}
+
+#[test]
+fn a_column_whose_name_comes_again_is_said_not_to_be_read() {
+    let shelf = Shelf::new();
+    let text =
+        "url,Labels,date,Labels,date,url\nhttps://h/a.mp4,fog,2019-05-06,sea,2020-01-01,https://h/b.mp4\n";
+    let notes = Manifest::open(&shelf.put(text.as_bytes())).unwrap().column_notes().concat();
+    for note in [
+        "url is used, and url#2 is not",
+        "Labels is used, and Labels#2 is not",
+        "date is used, and date#2 is not",
+    ] {
+        assert!(notes.contains(note), "{note}: {notes}");
+    }
 }

@@ -128,7 +128,8 @@ fn a_worksheet_is_read_with_its_dates_and_its_empty_cells() {
     let why = refused(&other);
     assert!(why.contains("without a sheet Clips") && why.contains("Videos, Notes"), "{why}");
     other.dialect.sheet = Some("Notes".to_owned());
-    assert!(refused(&other).contains("no column is recognised as the url"));
+    let why = refused(&other);
+    assert!(why.contains("no column is recognised as the url") && why.contains("its sheet Notes"), "{why}");
 }
 
 #[test]
@@ -179,9 +180,53 @@ fn what_a_worksheet_shows_otherwise_than_its_cells_are_read_is_said() {
         found(&shelf.put(&workbook_of(&Parts { sheets, behind_rows, ..Parts::default() })))
     };
     assert_eq!(notices(&plain.concat(), ""), "an Excel workbook, its sheet S");
-    assert!(notices(&hidden, "").contains("hidden rows of the workbook (1) are read"));
-    assert!(notices(&without_result, "").contains("formulas without a stored result (1) are read as empty"));
+    assert!(notices(&hidden, "").contains("hidden rows of the sheet S (1) are read"));
+    let without = "formulas of the sheet S without a stored result (1) are read as empty";
+    assert!(notices(&without_result, "").contains(without));
     assert!(notices(&plain.concat(), merged).contains("(column 2 in rows 2 to 3)"));
+}
+
+#[test]
+fn what_another_worksheet_shows_is_not_said() {
+    let shelf = Shelf::new();
+    let plain = [sheet_row(1, &["no"]), sheet_row(2, &["7"])].concat();
+    let odd = "<row hidden=\"1\" r=\"1\"><c r=\"A1\" t=\"inlineStr\"><is><t>no</t></is></c></row><row r=\"2\">\
+               <c r=\"A2\" s=\"2\"><v>123</v></c><c r=\"B2\"><f>A1+1</f><v></v></c></row>";
+    let formats = "<numFmts><numFmt numFmtId=\"164\" formatCode=\"00000\"/></numFmts>";
+    let parts = Parts { sheets: &[("Plain", &plain), ("Odd", odd)], formats, ..Parts::default() };
+    let mut spec = shelf.put(&workbook_of(&parts));
+    spec.map = vec!["url=https://h/{no}.mp4".parse().unwrap()];
+    assert_eq!(found(&spec), "an Excel workbook, its sheet Plain (--sheet names another: Plain, Odd)");
+    spec.dialect.sheet = Some("Odd".to_owned());
+    let found = found(&spec);
+    for said in
+        ["rows of the sheet Odd (1)", "formulas of the sheet Odd without", "the sheet Odd shows with zeros"]
+    {
+        assert!(found.contains(said), "{said}: {found}");
+    }
+}
+
+#[test]
+fn a_format_of_texts_leaves_the_dates_of_a_worksheet_as_they_are() {
+    let shelf = Shelf::new();
+    let rows = [
+        sheet_row(1, &["url", "date"]),
+        sheet_row(2, &["https://h/a", "@43591"]),
+        sheet_row(3, &["https://h/b", "06/05/2019"]),
+        sheet_row(4, &["https://h/c", "13/05/2019 07:08"]),
+    ];
+    let mut spec = shelf.put(&workbook(&[("Videos", &rows.concat())]));
+    spec.rules.dates.formats = vec![DateFormat::DayFirst];
+    let dates = |spec: &ManifestSpec| -> Vec<String> {
+        read(spec).into_iter().map(|row| row.unwrap().submission.datetime_taken.unwrap()).collect()
+    };
+    assert_eq!(dates(&spec), ["2019-05-06 00:00:00", "2019-05-06 00:00:00", "2019-05-13 07:08:00"]);
+    let typed = "<row r=\"2\"><c r=\"A2\" t=\"inlineStr\"><is><t>https://h/a</t></is></c><c r=\"B2\" t=\"d\"><v>2019-05-06T07:08:09</v></c></row>";
+    spec.path = shelf.put(&workbook(&[("Videos", &[&rows[0], typed].concat())])).path;
+    assert_eq!(dates(&spec), ["2019-05-06 07:08:09"]);
+    let rejects = b"\xef\xbb\xbftelecine_manifest,telecine_line,url,date\nm.xlsx,2,https://h/a,2019-05-06\nm.xlsx,3,https://h/b,06/05/2019\n";
+    spec.path = shelf.put(rejects).path;
+    assert_eq!(dates(&spec), ["2019-05-06 00:00:00"; 2], "in a file of a report, too");
 }
 
 #[test]

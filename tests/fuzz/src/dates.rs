@@ -77,7 +77,8 @@ fn rules<'a>(choices: &mut Choices, text: &'a str) -> (DateRules, &'a str) {
     for format in &formats {
         assert_eq!(format.to_string().parse().as_ref(), Ok(format), "a format reads back as it is shown");
     }
-    (DateRules { formats, offset, zone, found }, text)
+    let has_date_cells = choices.one_of([false, true]);
+    (DateRules { formats, offset, zone, found, has_date_cells }, text)
 }
 
 /// Whether it is `yyyy-MM-dd HH:mm:ss`, and such a day exists.

@@ -123,12 +123,11 @@ impl Columns {
         self.rivals.retain(|(field, ..)| !left_out.contains(field));
     }
 
-    /// The names as each file has them: a name of a second file that the manifest has, too, was made another one.
+    /// The names as each file has them: a name that an earlier column has, too, was made another one.
     fn names_in_their_files(&self) -> Vec<String> {
         let own_of = |(column, name): (usize, &String)| {
             let renamed = name.rsplit_once('#').filter(|(base, number)| {
-                self.file_of(column) > 0
-                    && number.parse::<usize>().is_ok()
+                number.parse::<usize>().is_ok()
                     && self.names.iter().take(column).any(|earlier| earlier == base)
             });
             renamed.map_or(name.as_str(), |(base, _)| base).to_owned()

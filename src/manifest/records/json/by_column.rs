@@ -10,6 +10,7 @@ use super::{
     super::super::source::Bytes,
     value::{elements, pairs, without_bare_words},
 };
+use crate::manifest::json_text;
 
 /// The rows of such a file are known only when all of it is read, so it is kept in memory. It is no longer than this, in bytes.
 const FILE_MAX: u64 = 64 * 1024 * 1024;
@@ -34,8 +35,9 @@ impl ByColumn {
             ));
         }
         let text = without_bare_words(text.trim()).into_owned();
-        let unreadable =
-            |_| "the file holds columns, but it is not whole JSON, or a key is there twice".to_owned();
+        json_text::check(&text)
+            .map_err(|fault| format!("the file holds columns, and {}", fault.message()))?;
+        let unreadable = |_| "the file holds columns, but not all of them are arrays or objects".to_owned();
         let whole = pairs(&text).map_err(unreadable)?;
         let mut places: Vec<String> = Vec::new();
         let mut known = HashSet::new();

@@ -34,13 +34,17 @@ pub(super) struct Keys {
 
 impl Keys {
     /// Adds the keys of a record, whose own path is `prefix`.
-    pub(super) fn add_record(&mut self, text: &str, prefix: &str, named: &NamedKeys) {
-        // a record that cannot be read is an error of its own later
-        let _ = walk(text, prefix, &mut |path, value| {
+    pub(super) fn add_record(
+        &mut self,
+        text: &str,
+        prefix: &str,
+        named: &NamedKeys,
+    ) -> Result<(), RecordError> {
+        walk(text, prefix, &mut |path, value| {
             self.add_inner(path, value, LEVELS_MAX);
             self.add(path, named);
             Ok(())
-        });
+        })
     }
 
     pub(super) fn add(&mut self, path: &str, named: &NamedKeys) {
@@ -312,7 +316,12 @@ impl Layout {
         match self.places.get(path) {
             Some(place) if Some(*place) != self.others => {
                 let is_list = self.is_tags[*place] && value.starts_with('[');
-                filled.cells[*place] = if is_list { cell_of(&labels(value))? } else { cell_of(value)? };
+                let cell = if is_list { cell_of(&labels(value))? } else { cell_of(value)? };
+                let known = &mut filled.cells[*place];
+                if !known.is_empty() && *known != cell {
+                    return Err(RecordError::PathTwice(path.into()));
+                }
+                *known = cell;
             }
             // what a column collects is there already
             _ if self.others.is_some() => filled.others.push((path.to_owned(), value.to_owned())),

@@ -20,16 +20,18 @@ mod tokens;
 mod value;
 
 use std::{
+    borrow::Cow,
     collections::VecDeque,
     io::{self, BufRead},
     sync::Arc,
 };
 
-use super::{super::source::Bytes, LineCounter, Next, RECORD_MAX, RecordError};
+use super::{super::source::Bytes, LineCounter, NamedKeys, Next, RECORD_MAX, RecordError};
+use crate::manifest::json_text::{self, JsonFault};
 use arrays::ArrayColumns;
 use boundary::{Shape, ValueEnd};
 pub(in crate::manifest) use boundary::{is_json, is_whole_value};
-use layout::{Filled, Step};
+use layout::{Filled, Keys, Step};
 use outline::join;
 pub(in crate::manifest) use plan::{JsonPlan, PlanError, Reopen};
 use rows::RowsOf;
@@ -49,6 +51,8 @@ pub(in crate::manifest) struct JsonRecords {
     plan: Arc<JsonPlan>,
     lines: LineCounter,
     record_line: u64,
+    /// Where the value in the buffer begins: its line, and the bytes before it there.
+    begins_at: (u64, u64),
     records_read: u64,
     text: Vec<u8>,
     /// The key that the value in the buffer is under.
@@ -85,6 +89,7 @@ impl JsonRecords {
             plan,
             lines: LineCounter::default(),
             record_line: 1,
+            begins_at: (1, 0),
             records_read: 0,
             text: Vec::new(),
             key: String::new(),
@@ -134,22 +139,54 @@ impl JsonRecords {
         })
     }
 
+    /// The value in the buffer.
+    fn value(&self) -> Result<Cow<'_, str>, RecordError> {
+        let text = std::str::from_utf8(&self.text).map_err(|_| RecordError::NotAnObject)?;
+        let text = without_bare_words(text);
+        if self.plan.is_records() && !text.trim_start().starts_with(['{', '"']) {
+            self.check(&text)?;
+            return Err(RecordError::NotAnObject);
+        }
+        Ok(text)
+    }
+
+    /// Adds the keys of the value in the buffer.
+    fn add_keys(&self, keys: &mut Keys, named: &NamedKeys) -> Result<(), RecordError> {
+        let prefix = self.plan.prefix();
+        let text = self.value()?;
+        if !text.trim_start().starts_with('{') {
+            keys.add(if prefix.is_empty() { BARE } else { prefix }, named);
+            return Ok(());
+        }
+        let added = keys.add_record(text.trim(), prefix, named);
+        added.map_err(|error| self.check(&text).err().unwrap_or(error))
+    }
+
     /// The cells of the value in the buffer; none when its elements are rows, which are pending now.
     fn fill(&mut self) -> Result<Option<Filled>, RecordError> {
         let plan = Arc::clone(&self.plan);
-        let text = std::str::from_utf8(&self.text).map_err(|_| RecordError::NotAnObject)?.trim();
-        if plan.is_records() && !text.starts_with(['{', '"']) {
-            return Err(RecordError::NotAnObject);
+        let text = self.value()?;
+        if plan.has_own_text() {
+            self.check(&text)?;
         }
-        let text = without_bare_words(text);
+        let text = text.trim();
         let mut filled = Filled::clone(&plan.shared);
         let prefix = plan.prefix();
-        plan.layout.fill(&mut filled, &text, prefix, plan.layout.steps.first())?;
+        plan.layout.fill(&mut filled, text, prefix, plan.layout.steps.first())?;
         if let RowsOf::Elements { is_keyed: true, .. } = plan.rows_of {
             let key = serde_json::to_string(&self.key).unwrap_or_default();
             plan.layout.fill_if_empty(&mut filled, &join(prefix, KEY), &key)?;
         }
         Ok(self.split(filled, 0))
+    }
+
+    /// Checks the text of a value as the file has it. An error says where in the file it is.
+    fn check(&self, text: &str) -> Result<(), RecordError> {
+        let (line, before) = self.begins_at;
+        json_text::check(text).map_err(|fault| {
+            let column = if fault.line == 1 { fault.column + before } else { fault.column };
+            RecordError::BadJson(Box::new(JsonFault { line: fault.line + line - 1, column, ..fault }))
+        })
     }
 
     /// A record that is a row; none when its elements are rows, which are pending now.
@@ -187,7 +224,9 @@ impl JsonRecords {
         if columns.has_header && self.records_read == 1 {
             return self.read_text();
         }
-        Ok(match columns.object_of(&self.text) {
+        let text = String::from_utf8_lossy(&self.text);
+        let checked = self.check(&without_bare_words(&text));
+        Ok(match checked.and_then(|()| columns.object_of(&self.text)) {
             Ok(text) => {
                 self.text = text.into_bytes();
                 next
@@ -214,6 +253,7 @@ impl JsonRecords {
         }
         self.records_read += 1;
         self.record_line = if self.plan.counts_records { self.records_read } else { self.lines.line() };
+        self.begins_at = (self.lines.line(), self.lines.passed);
         self.read_value()
     }
 

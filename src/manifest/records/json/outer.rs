@@ -26,16 +26,14 @@ const NEXT: &[&str] = &[
 /// Keys that say so themselves.
 const HAS_MORE: &[&str] = &["has_more", "has_next", "has_next_page", "is_truncated", "more_results"];
 
-/// What a user should know of the keys beside the records at `collection`: those that look like a field and that no rule names, and
-/// that the file is one page of several. `object` is the whole without what is long. `named`: rules; `None` where every row
-/// has these keys.
-pub(super) fn notices(object: &str, collection: &str, named: Option<&NamedKeys>) -> Vec<String> {
+/// What a user should know of the keys beside the records: those that look like a field and that no rule names, and that the file is
+/// one page of several. `object` is the whole without the records and without what is long. `named`: rules; `None` where every
+/// row has these keys.
+pub(super) fn notices(object: &str, named: Option<&NamedKeys>) -> Vec<String> {
     let (mut fields, mut next) = (Vec::new(), None);
     // an object that cannot be read is an error elsewhere
     let _ = walk(object, "", &mut |path, value| {
-        let is_within =
-            path.strip_prefix(collection).is_some_and(|rest| matches!(rest.as_bytes(), [] | [b'.', ..]));
-        if is_within || cell_of(value).is_ok_and(|cell| cell.is_empty()) {
+        if cell_of(value).is_ok_and(|cell| cell.is_empty()) {
             return Ok(());
         }
         if fits_a_row(path) && named.is_some_and(|named| named.all.iter().all(|name| name != path)) {

@@ -1,8 +1,11 @@
 //! The outline of a file that is one JSON object: which of its arrays and objects hold records.
 
+use std::collections::HashMap;
+
 use super::tokens::{Token, Tokens};
 use crate::manifest::{
     addresses::{Kind, is_web_address, kind_of},
+    json_text::JsonFault,
     mapping::{Field, parts_of},
 };
 
@@ -12,8 +15,8 @@ const DEPTH_MAX: usize = 4;
 const CONTAINERS_MAX: usize = 256;
 /// This many keys of an object are compared with those of its neighbours.
 const KEYS_MAX: usize = 64;
-/// A member of the outermost object is shared by all rows when it is no longer than this, in bytes.
-const MEMBER_MAX: usize = 64 * 1024;
+/// What is kept of a member of the outermost object, in bytes. Of a longer one, long arrays and objects within are left out.
+const MEMBER_MAX: usize = 128 * 1024;
 
 /// An array, or an object of objects, outside all arrays.
 #[derive(Clone, Debug, Default)]
@@ -58,8 +61,12 @@ pub(super) struct Document {
     pub(super) root: Collection,
     /// Those within, the outer ones behind the inner ones.
     pub(super) containers: Vec<Collection>,
-    /// The members of the outermost object that are short, as they are written.
+    /// The members of the outermost object, as they are written but without what is long.
     pub(super) members: Vec<(String, String)>,
+    /// The keys of each object outside all arrays, by its path.
+    pub(super) keys: HashMap<String, Vec<String>>,
+    /// The first key outside all arrays that is there twice in its object.
+    pub(super) key_twice: Option<Box<JsonFault>>,
 }
 
 #[derive(Default)]
@@ -84,25 +91,62 @@ pub(super) struct Outline {
     values: u32,
     is_object: bool,
     document: Document,
+    /// The line that is read, from 1, and how many of its bytes are read.
+    line: u64,
+    column: u64,
     /// The value of the outermost object that is being read, as far as it is kept.
-    member: Option<Vec<u8>>,
+    member: Option<Member>,
+}
+
+/// A member of the outermost object, without what is long in it.
+#[derive(Default)]
+struct Member {
+    text: Vec<u8>,
+    /// Where the arrays and objects begin that are open, outside all arrays.
+    starts: Vec<usize>,
+    /// The rest of the array or object at this depth is left out; 0: the rest of the member.
+    left_out_at: Option<usize>,
+}
+
+impl Member {
+    /// Takes a byte. Behind it `depth` arrays and objects of the member are open; `is_outside`: the last one is outside all arrays.
+    fn push(&mut self, byte: u8, depth: usize, is_outside: bool) {
+        if let Some(left_out_at) = self.left_out_at {
+            if depth < left_out_at {
+                self.left_out_at = None;
+            }
+            return;
+        }
+        if is_outside && depth > self.starts.len() {
+            self.starts.push(self.text.len());
+        }
+        self.text.push(byte);
+        self.starts.truncate(depth);
+        if self.text.len() <= MEMBER_MAX {
+            return;
+        }
+        // what is open is long; around an object of many short ones it is the outer one
+        while self.text.len() > MEMBER_MAX / 2 {
+            self.left_out_at = Some(self.starts.len());
+            let start = self.starts.pop().unwrap_or(0);
+            self.text.truncate(start);
+        }
+        self.text.extend_from_slice(b"null");
+    }
 }
 
 impl Outline {
     /// Takes more bytes; false when the file is not one object.
     pub(super) fn push(&mut self, bytes: &[u8]) -> bool {
         for byte in bytes {
+            (self.line, self.column) = match byte {
+                b'\n' => (self.line + 1, 0),
+                _ => (self.line, self.column + 1),
+            };
             let is_in_root = self.frames.len() == 1;
             let token = self.tokens.push(*byte);
             if is_in_root && matches!(token, Some(Token::Comma | Token::Close)) {
                 self.end_member();
-            }
-            match &mut self.member {
-                Some(member) if member.len() <= MEMBER_MAX => member.push(*byte),
-                None if is_in_root && *byte == b':' && !self.tokens.is_in_text() => {
-                    self.member = Some(Vec::new());
-                }
-                Some(_) | None => {}
             }
             match token {
                 Some(Token::OpenObject) => self.open(true),
@@ -116,6 +160,11 @@ impl Outline {
                 Some(Token::Text) => self.text(),
                 Some(Token::Bare) => self.scalar(false),
                 None => {}
+            }
+            if let (Some(member), Some(frame)) = (&mut self.member, self.frames.last()) {
+                member.push(*byte, self.frames.len() - 1, frame.is_outside_arrays);
+            } else if is_in_root && *byte == b':' && !self.tokens.is_in_text() {
+                self.member = Some(Member::default());
             }
             if self.values > 1 || (self.values == 1 && !self.is_object) {
                 return false;
@@ -155,6 +204,7 @@ impl Outline {
         let Some(frame) = self.frames.pop() else { return };
         let depth = self.frames.len();
         let Some(parent) = self.frames.last_mut() else {
+            self.document.keys.insert(String::new(), frame.container.keys.clone());
             self.document.root = frame.container;
             return;
         };
@@ -184,6 +234,13 @@ impl Outline {
             inside.objects += 1;
             inside.keys_max = inside.keys_max.max(frame.container.keys.len());
         }
+        if is_object
+            && frame.is_outside_arrays
+            && depth <= DEPTH_MAX
+            && self.document.keys.len() < CONTAINERS_MAX
+        {
+            self.document.keys.insert(frame.container.path.clone(), frame.container.keys.clone());
+        }
         let is_row_holder = !is_object || frame.container.objects > 1;
         if frame.is_outside_arrays
             && is_row_holder
@@ -206,6 +263,12 @@ impl Outline {
         }
         frame.expects_key = false;
         frame.current_key = self.tokens.key();
+        if frame.is_outside_arrays && frame.container.keys.contains(&frame.current_key) {
+            self.document.key_twice.get_or_insert_with(|| {
+                let (key_twice, reason) = (Some(frame.current_key.clone()), String::new());
+                Box::new(JsonFault { key_twice, reason, line: self.line + 1, column: self.column })
+            });
+        }
         if frame.container.keys.len() < KEYS_MAX {
             frame.container.keys.push(frame.current_key.clone());
         }
@@ -237,10 +300,10 @@ impl Outline {
         }
     }
 
-    /// Keeps the member of the outermost object that ends here, when it is short.
+    /// Keeps the member of the outermost object that ends here.
     fn end_member(&mut self) {
-        let Some(member) = self.member.take().filter(|member| member.len() <= MEMBER_MAX) else { return };
-        let (Some(root), Ok(value)) = (self.frames.first(), String::from_utf8(member)) else { return };
+        let Some(member) = self.member.take() else { return };
+        let (Some(root), Ok(value)) = (self.frames.first(), String::from_utf8(member.text)) else { return };
         if self.document.members.len() < CONTAINERS_MAX {
             self.document.members.push((root.current_key.clone(), value.trim().to_owned()));
         }

@@ -9,9 +9,9 @@ use super::{
     super::{
         super::Header,
         super::source::{self, Bytes},
-        NamedKeys, Next,
+        NamedKeys, Next, RecordError,
     },
-    ArrayColumns, BARE, EACH, JsonRecords, KEY, arrays,
+    ArrayColumns, EACH, JsonRecords, KEY, arrays,
     boundary::{Shape, shape_of},
     by_column::ByColumn,
     layout::{Filled, Keys, Layout},
@@ -20,6 +20,7 @@ use super::{
     rows::{RowsOf, rows_of},
     value::without_bare_words,
 };
+use crate::manifest::json_text;
 
 /// How a file is read.
 #[derive(Clone, Debug)]
@@ -35,6 +36,8 @@ pub(in crate::manifest) struct JsonPlan {
     /// The names of the elements, where each record is an array.
     pub(super) array_columns: Option<ArrayColumns>,
     element_prefix: String,
+    /// The first record that cannot be read, with its line.
+    first_fault: Option<(u64, RecordError)>,
     /// What a user should know about it.
     pub(in crate::manifest) found: Vec<String>,
 }
@@ -45,6 +48,8 @@ pub(in crate::manifest) enum PlanError {
     Io(io::Error),
     /// What is unclear, and what to do.
     Unclear(String),
+    /// No record can be read; the first error, with its line.
+    NoRecord(u64, RecordError),
 }
 
 /// Opens the file from its beginning.
@@ -70,15 +75,20 @@ impl JsonPlan {
             columns: None,
             array_columns: None,
             element_prefix: String::new(),
+            first_fault: None,
             found: Vec::new(),
         };
-        let mut members = Vec::new();
+        // what is beside the rows
+        let mut beside = String::from("{}");
         if head.trim_ascii_start().starts_with(b"{")
             && let Some(document) = outline(open()?)
         {
+            if let Some(fault) = document.key_twice {
+                return Err(PlanError::NoRecord(fault.line, RecordError::BadJson(fault)));
+            }
             plan.rows_of = rows_of(&document, &named).map_err(PlanError::Unclear)?;
             plan.array_columns = ArrayColumns::beside(&document);
-            members = document.members;
+            beside = object_of(&document.members);
         } else if arrays::are_lines(head) {
             (plan.shape, plan.rows_of) = (Shape::Lines, RowsOf::Arrays { path: String::new() });
         } else if arrays::are_in_array(head) {
@@ -90,20 +100,17 @@ impl JsonPlan {
             RowsOf::Columns => plan.read_columns(open()?).map_err(PlanError::Unclear)?,
             RowsOf::Arrays { path } => {
                 plan.read_arrays(&path, open()?, header).map_err(PlanError::Unclear)?;
-                members.clear();
             }
             RowsOf::Elements { path, is_keyed, shares_members } => {
                 plan.read_elements(&path, is_keyed);
-                if !path.is_empty() {
-                    let named = (!shares_members).then_some(&named);
-                    plan.found.extend(outer::notices(&object_of(&members), &path, named));
-                }
-                let first = path.split('.').next().unwrap_or_default().to_owned();
-                members.retain(|(key, _)| *key != first && !path.is_empty());
+                beside = without(&beside, &path);
+                let rules = (!shares_members).then_some(&named);
+                plan.found.extend(outer::notices(&beside, rules));
                 if shares_members {
-                    keys.add_record(&object_of(&members), "", &named);
+                    // what cannot be read is an error where the cells are shared
+                    let _ = keys.add_record(&beside, "", &named);
                 } else {
-                    add_named(&mut keys, &members, &named);
+                    add_named(&mut keys, &beside, &named);
                 }
             }
         }
@@ -112,8 +119,11 @@ impl JsonPlan {
         plan.find_keys(open()?, &mut keys, &named);
         let collection = matches!(plan.rows_of, RowsOf::Elements { .. });
         let collection = collection.then(|| plan.element_prefix.trim_end_matches(EACH).to_owned());
+        if let Some((line, error)) = plan.first_fault.take().filter(|_| keys.names().is_empty()) {
+            return Err(PlanError::NoRecord(line, error));
+        }
         plan.layout = Layout::new(&keys, &named, collection.as_deref());
-        plan.share(&members)?;
+        plan.share(&beside)?;
         if plan.layout.has_more_keys {
             let text = "the file has more keys than columns are kept for; --map names any of the others";
             plan.found.push(text.to_owned());
@@ -158,6 +168,16 @@ impl JsonPlan {
         matches!(self.rows_of, RowsOf::Records | RowsOf::Columns)
     }
 
+    /// Whether the text of a record is as the file has it, and not made of columns or of an array.
+    pub(super) const fn has_own_text(&self) -> bool {
+        self.columns.is_none() && self.array_columns.is_none()
+    }
+
+    /// Whether records are arrays whose elements are named, by the first of them or beside them.
+    pub(in crate::manifest) const fn array_columns_are_named(&self) -> bool {
+        self.array_columns.is_some()
+    }
+
     /// How the path of each element begins.
     pub(super) fn prefix(&self) -> &str {
         &self.element_prefix
@@ -182,18 +202,13 @@ impl JsonPlan {
     fn find_keys(&mut self, bytes: Bytes, keys: &mut Keys, named: &NamedKeys) {
         let mut records = JsonRecords::new(bytes, Arc::new(self.clone()));
         loop {
-            match records.read_text() {
-                Ok(Next::Record { .. }) => {}
-                Ok(Next::Fault { .. }) => continue,
+            let fault = match records.read_text() {
+                Ok(Next::Record { .. }) => records.add_keys(keys, named).err(),
+                Ok(Next::Fault { error, .. }) => Some(error),
                 Ok(Next::End) | Err(_) => break,
-            }
-            let Ok(text) = std::str::from_utf8(&records.text) else { continue };
-            let text = without_bare_words(text.trim());
-            if text.starts_with('{') {
-                keys.add_record(&text, &self.element_prefix, named);
-            } else {
-                let is_bare = self.element_prefix.is_empty();
-                keys.add(if is_bare { BARE } else { &self.element_prefix }, named);
+            };
+            if let Some(error) = fault {
+                self.first_fault.get_or_insert((records.record_line(), error));
             }
         }
         if let RowsOf::Elements { is_keyed: true, .. } = self.rows_of {
@@ -201,15 +216,14 @@ impl JsonPlan {
         }
     }
 
-    /// Fills the cells that all rows share.
-    fn share(&mut self, members: &[(String, String)]) -> Result<(), PlanError> {
+    /// Fills the cells that all rows share, from what is beside the rows.
+    fn share(&mut self, beside: &str) -> Result<(), PlanError> {
         self.shared = self.layout.empty();
-        let shared = match &self.rows_of {
-            RowsOf::Elements { .. } => object_of(members),
-            RowsOf::Records | RowsOf::Arrays { .. } | RowsOf::Columns => return Ok(()),
-        };
+        if !matches!(self.rows_of, RowsOf::Elements { .. }) {
+            return Ok(());
+        }
         let unreadable = |_| PlanError::Unclear("the keys beside the rows cannot be read".to_owned());
-        self.layout.fill_known(&mut self.shared, &shared).map_err(unreadable)
+        self.layout.fill_known(&mut self.shared, beside).map_err(unreadable)
     }
 }
 
@@ -238,10 +252,22 @@ fn object_of(members: &[(String, String)]) -> String {
     without_bare_words(&format!("{{{}}}", pairs.join(","))).into_owned()
 }
 
+/// An object without the value at this path; nothing of it for the empty path.
+fn without(object: &str, path: &str) -> String {
+    let (first, rest) = path.split_once('.').unwrap_or((path, ""));
+    let members = json_text::pairs(object).filter(|_| !path.is_empty()).unwrap_or_default().into_iter();
+    let others = members.filter(|(key, _)| key != first || !rest.is_empty());
+    let pairs = others.map(|(key, value)| {
+        let value = if key == first { without(value, rest) } else { value.to_owned() };
+        (key.into_owned(), value)
+    });
+    object_of(&pairs.collect::<Vec<_>>())
+}
+
 /// Adds the keys beside the rows that a rule names: nothing says that the others belong to every row.
-fn add_named(keys: &mut Keys, members: &[(String, String)], named: &NamedKeys) {
+fn add_named(keys: &mut Keys, beside: &str, named: &NamedKeys) {
     let mut all = Keys::default();
-    all.add_record(&object_of(members), "", named);
+    let _ = all.add_record(beside, "", named);
     for name in all.names().iter().filter(|name| named.all.contains(name)) {
         keys.add(name, named);
     }

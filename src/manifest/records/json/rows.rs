@@ -6,7 +6,7 @@ use super::{
     EACH,
     outline::{Collection, Document, means},
 };
-use crate::manifest::mapping::Field;
+use crate::manifest::mapping::{Field, parts_of};
 
 /// What the rows of a file are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,6 +83,79 @@ const COLLECTION_NAMES: &[&str] = &[
     "response",
 ];
 
+/// Keys of arrays of records: what is beside such an array is of all of them.
+const RECORD_ARRAYS: &[&str] = &[
+    "items",
+    "videos",
+    "results",
+    "result",
+    "data",
+    "entries",
+    "records",
+    "rows",
+    "clips",
+    "episodes",
+    "hits",
+    "documents",
+    "docs",
+    "objects",
+    "resources",
+    "features",
+    "edges",
+    "nodes",
+    "elements",
+    "entities",
+    "list",
+    "value",
+    "values",
+];
+/// Keys of arrays of versions of one video.
+const VERSION_ARRAYS: &[&str] = &[
+    "files",
+    "sources",
+    "renditions",
+    "formats",
+    "variants",
+    "streams",
+    "encodings",
+    "transcodes",
+    "versions",
+    "qualities",
+    "downloads",
+    "outputs",
+    "video_files",
+];
+/// Keys in which versions of one video differ.
+const VERSION_KEYS: &[&str] = &[
+    "quality",
+    "rendition",
+    "resolution",
+    "definition",
+    "bitrate",
+    "bit_rate",
+    "bandwidth",
+    "codec",
+    "codecs",
+    "container",
+    "itag",
+];
+/// Keys of objects about the video, beside its versions.
+const OF_VIDEO: &[&str] =
+    &["metadata", "meta", "info", "details", "item", "video", "movie", "clip", "asset", "media", "resource"];
+/// Keys that describe a video, beside those of fields.
+const DESCRIBING: &[&str] = &[
+    "title",
+    "name",
+    "description",
+    "caption",
+    "summary",
+    "headline",
+    "duration",
+    "slug",
+    "filename",
+    "file_name",
+];
+
 /// What the rows of this file are, or why that is unclear.
 pub(super) fn rows_of(document: &Document, named: &NamedKeys) -> Result<RowsOf, String> {
     let root = &document.root;
@@ -142,11 +215,37 @@ pub(super) fn rows_of(document: &Document, named: &NamedKeys) -> Result<RowsOf, 
         ([only], _) | (_, [only]) if !only.is_array && (has_parts(only) || describes_itself(only)) => {
             Err(unclear_parts(only))
         }
+        ([only], _) | (_, [only]) if may_be_versions(document, only) => Err(unclear_versions(only)),
         // a video outside the part that would be taken is not left out in silence
         ([only], _) | (_, [only]) if root.videos > only.videos => Err(unclear_between(&[only], false)),
         ([only], _) | (_, [only]) => Ok(elements(only)),
         _ => Err(unclear_between(&found, false)),
     }
+}
+
+/// Whether its objects may be versions of the one video that is described around them: each would be paid.
+fn may_be_versions(document: &Document, container: &Collection) -> bool {
+    let is_one_of = |names: &[&str], key: &str| names.contains(&parts_of(key).as_str());
+    let describes = |key: &String| is_one_of(DESCRIBING, key) || means(Field::Tags, key);
+    let (outer, own) = container.path.rsplit_once('.').unwrap_or(("", &container.path));
+    // an object around it, or one beside it that is about the same video
+    let is_around = |path: &str| {
+        container.path.strip_prefix(path).is_some_and(|rest| path.is_empty() || rest.starts_with('.'))
+    };
+    let is_beside = |path: &str| {
+        let (beside, name) = path.rsplit_once('.').unwrap_or(("", path));
+        beside == outer && is_one_of(OF_VIDEO, name)
+    };
+    let is_described = document
+        .keys
+        .iter()
+        .any(|(path, keys)| (is_around(path) || is_beside(path)) && keys.iter().any(describes));
+    let describe_themselves = container.common_keys.iter().any(describes);
+    let differ = container.common_keys.iter().any(|key| is_one_of(VERSION_KEYS, key));
+    let is_of_record = is_described
+        && (!describe_themselves || is_one_of(VERSION_ARRAYS, own))
+        && (differ || !is_one_of(RECORD_ARRAYS, own));
+    container.objects_with_web > 1 && (is_of_record || differ && !describe_themselves)
 }
 
 fn elements(container: &Collection) -> RowsOf {
@@ -252,6 +351,22 @@ fn unclear_between(containers: &[&Collection], or_object: bool) -> String {
         ways.push("--map url=KEY, with a key of the object itself, takes the object as one row".to_owned());
     }
     unclear("more than one part of it", &ways)
+}
+
+fn unclear_versions(container: &Collection) -> String {
+    let path = crate::redact::clean(&container.path);
+    let url = container.common_keys.iter().find(|key| means(Field::Url, key));
+    let url = url.map_or("KEY".to_owned(), |key| crate::redact::clean(key));
+    let one = match container.keys.first().filter(|_| !container.is_array) {
+        Some(key) => format!("--map url={path}.{}.{url}", crate::redact::clean(key)),
+        None => format!("--map \"url={path}|json '0.{url}'\""),
+    };
+    let (what, each) = if container.is_array { ("elements", "element") } else { ("values", "value") };
+    let ways = [
+        format!("{one} takes the object as one row, with the first of them"),
+        format!("--map 'url={path}{EACH}.{url}' takes each {each} of {path} as a row, and each is paid"),
+    ];
+    unclear(&format!("the {what} of {path}, which may be versions of one video,"), &ways)
 }
 
 fn unclear_parts(container: &Collection) -> String {

@@ -277,10 +277,60 @@ fn a_list_of_addresses_may_be_an_array() {
         [row(1, &["https://h/a"]), row(2, &["https://h/b"])]
     );
     assert_eq!(names("[\"x\"]", &[]), ["value"]);
-    let twice = read_all(records("{\"u\":\"a\",\"u\":\"b\"}\n{\"u\":\"c\"}\n"));
-    assert_eq!(twice[0], Err((1, RecordError::KeyTwice)), "which one is meant is not known");
-    let lone = read_all(records("{\"u\":\"\\ud83d\"}\n"));
-    assert_eq!(lone[0], Err((1, RecordError::NotAnObject)));
+}
+
+/// The lines and the messages of the records that cannot be read.
+fn messages(text: &str) -> Vec<(u64, String)> {
+    let faults = read_all(records(text)).into_iter().filter_map(Result::err);
+    faults.map(|(line, error)| (line, error.message().into_owned())).collect()
+}
+
+#[test]
+fn a_record_that_cannot_be_read_says_why_and_where() {
+    let twice = |place: &str| format!("the key u is there twice in one object, the second time at {place}");
+    for (text, line, message) in [
+        ("{\"u\":\"a\"}\n{\"u\":\"a\",\"u\":\"b\"}\n", 2, twice("line 2, column 12")),
+        ("[{\"u\":\"a\"},\n  {\"u\":\"a\",\n\"u\":1}]", 2, twice("line 3, column 3")),
+        ("[{\"u\":\"a\"}, {\"u\":1,\"u\":2}]", 2, twice("line 1, column 22")),
+        ("{\"u\":\"a\"}\n{\"v\":[{\"u\":1,\"u\":2}]}\n", 2, twice("line 2, column 16")),
+        (
+            "{\"u\":\"a\"}\n{'u':1}\n",
+            2,
+            "not valid JSON (key must be a string) at line 2, column 2".to_owned(),
+        ),
+        (
+            "{\"u\":\"a\"}\n{\"u\":\"\\ud83d\"}\n",
+            2,
+            "not valid JSON (unexpected end of hex escape) at line 2, column 13".to_owned(),
+        ),
+        (
+            "{\"a.b\":1,\"a\":{\"b\":2}}\n{\"u\":\"a\"}",
+            1,
+            "two values of the record are called a.b, as a key and as a path".to_owned(),
+        ),
+    ] {
+        assert_eq!(messages(text), [(line, message)], "{text}");
+    }
+    assert!(messages("{\"u\":1e999}\n{\"u\":2}\n").is_empty(), "a number is a text, however large");
+}
+
+#[test]
+fn a_file_without_a_record_that_can_be_read_says_why() {
+    let refused = |text: &str| match plan(text, &[]) {
+        Err(PlanError::NoRecord(line, error)) => (line, error.message().into_owned()),
+        other => panic!("{text}: {other:?}"),
+    };
+    let twice = "the key u is there twice in one object, the second time at line 1, column 12";
+    assert_eq!(refused("{\"u\":\"a\",\"u\":\"b\"}"), (1, twice.to_owned()));
+    let outer = "the key rows is there twice in one object, the second time at line 2, column 6";
+    assert_eq!(
+        refused("{\"rows\":[{\"url\":\"https://h/a\"}],\n\"rows\":[{\"url\":\"https://h/b\"}]}"),
+        (2, outer.to_owned())
+    );
+    assert_eq!(
+        refused("[{'u': 1}]"),
+        (1, "not valid JSON (key must be a string) at line 1, column 3".to_owned())
+    );
 }
 
 #[test]
@@ -290,16 +340,14 @@ fn a_broken_record_costs_itself_and_a_giant_one_bounded_memory() {
         "{{\"u\":\"a\"}}\n{{\"u\":\n[1]\n7\n{giant}\n{{\"u\":\"\\u0000\"}}\n{{\"u\":NaN}}\n{{\"u\":\"b\"}}"
     );
     let read = read_all(records(&text));
-    let faults: Vec<_> = read.iter().filter_map(|row| row.as_ref().err().copied()).collect();
+    let faults: Vec<_> = read
+        .iter()
+        .filter_map(|row| row.as_ref().err())
+        .map(|(line, error)| (*line, error.class()))
+        .collect();
     assert_eq!(
         faults,
-        [
-            (2, RecordError::NotAnObject),
-            (3, RecordError::NotAnObject),
-            (4, RecordError::NotAnObject),
-            (5, RecordError::TooLong),
-            (6, RecordError::Nul),
-        ]
+        [(2, "json_syntax"), (3, "json_object"), (4, "json_object"), (5, "record_too_long"), (6, "nul_byte"),]
     );
     assert_eq!(read.last().unwrap().as_ref().unwrap().1[0], "b");
     let cut = read_all(records("[\n{\"u\":\"a\"},\n{\"u\":\"b\n"));
@@ -366,4 +414,86 @@ fn arrays_whose_columns_have_no_names_are_rows_by_number_only() {
     let plan = JsonPlan::of(text.as_bytes(), Some(&reopen), &named(&["#2"]), Header::Absent).unwrap();
     let read = read_all(JsonRecords::new(bytes(text), Arc::new(plan)));
     assert_eq!(read, [Ok(row(1, &["fog", "https://h/a"])), Ok(row(2, &["sea", "https://h/b"]))]);
+}
+
+/// Why it is unclear what the rows of this text are. `None`: it is not.
+fn unclear(text: &str) -> Option<String> {
+    match plan(text, &[]) {
+        Err(PlanError::Unclear(what)) => Some(what),
+        Ok(_) | Err(PlanError::Io(_) | PlanError::NoRecord(..)) => None,
+    }
+}
+
+#[test]
+fn versions_of_one_video_are_not_rows_without_a_word() {
+    let two = |keys: &str| {
+        format!("[{{\"url\":\"https://h/hd.mp4\"{keys}}},{{\"url\":\"https://h/sd.mp4\"{keys}}}]")
+    };
+    let quality = two(",\"quality\":1");
+    for text in [
+        format!("{{\"name\":\"x\",\"files\":{}}}", two("")),
+        format!("{{\"files\":{},\"title\":\"x\"}}", two(",\"name\":\"hd\"")),
+        format!("{{\"id\":1,\"files\":{quality}}}"),
+        format!("{{\"title\":\"x\",\"videos\":{quality}}}"),
+        format!("{{\"data\":{{\"title\":\"x\",\"media\":{}}}}}", two("")),
+        format!("{{\"data\":{{\"title\":\"x\",\"all\":{{\"media\":{}}}}}}}", two("")),
+        format!("{{\"metadata\":{{\"title\":\"x\"}},\"files\":{}}}", two(",\"name\":\"x\"")),
+        format!(
+            "{{\"title\":\"x\",\"renditions\":{{\"720p\":{0},\"1080p\":{0}}}}}",
+            "{\"url\":\"https://h/a.mp4\"}"
+        ),
+    ] {
+        let what = unclear(&text).unwrap_or_else(|| panic!("rows without a word: {text}"));
+        assert!(what.contains("versions of one video"), "{what}");
+    }
+    for text in [
+        format!("{{\"title\":\"x\",\"videos\":{}}}", two("")),
+        format!("{{\"kind\":\"list\",\"files\":{}}}", two(",\"name\":\"x\"")),
+        format!("{{\"name\":\"x\",\"assets\":{}}}", two(",\"title\":\"x\"")),
+        format!("{{\"owner\":{{\"name\":\"x\"}},\"files\":{}}}", two(",\"name\":\"x\"")),
+        "{\"name\":\"x\",\"files\":[{\"url\":\"https://h/hd.mp4\"}]}".to_owned(),
+    ] {
+        assert_eq!(unclear(&text), None, "{text}");
+    }
+}
+
+#[test]
+fn both_ways_of_an_error_about_versions_can_be_gone() {
+    let text = "{\"name\":\"x\",\"files\":[{\"url\":\"https://h/hd\"},{\"url\":\"https://h/sd\"}]}";
+    assert_eq!(read_all(records_by(text, &["files[].url"])).len(), 2);
+    assert_eq!(read_all(records_by(text, &["files"])).len(), 1);
+}
+
+#[test]
+fn keys_beside_long_arrays_are_kept() {
+    let element = format!("{{\"url\":\"https://h/{}\"}}", "x".repeat(1000));
+    let long = format!("[{}]", vec![element; 300].join(","));
+    let text = format!(
+        "{{\"page\":{{\"tags\":[\"fog\"],\"items\":{long},\"place\":{{\"lat\":1}},\"next_token\":\"t\"}}}}"
+    );
+    let mut named = named(&[]);
+    named.all = vec!["page.tags".to_owned(), "page.place.lat".to_owned()];
+    let owned = text.clone();
+    let reopen = move || Ok(bytes(&owned));
+    let plan = JsonPlan::of(&text.as_bytes()[..64 * 1024], Some(&reopen), &named, Header::Present).unwrap();
+    assert!(plan.found.iter().any(|found| found.contains("page.next_token says that more rows follow")));
+    assert_eq!(plan.names(), ["page.tags", "page.place.lat", "page.items[].url"]);
+    let rows = read_all(JsonRecords::new(bytes(&text), Arc::new(plan)));
+    assert_eq!(rows.len(), 300);
+    assert!(rows.iter().all(|row| row.as_ref().unwrap().1[..2] == ["[\"fog\"]", "1"]));
+}
+
+#[test]
+fn what_is_kept_of_a_long_member_is_short() {
+    let pairs: Vec<String> = (0..20_000).map(|n| format!("\"k{n}\":{{\"a\":[{n}],\"b\":\"{n}\"}}")).collect();
+    let text = format!(
+        "{{\"a\":{{\"b\":{{{}}},\"c\":7}},\"d\":\"{}\",\"e\":1}}",
+        pairs.join(","),
+        "x".repeat(300_000)
+    );
+    let mut outline = outline::Outline::default();
+    assert!(text.as_bytes().chunks(1000).all(|piece| outline.push(piece)));
+    let members = outline.finish().unwrap().members;
+    let expected = [("a", "{\"b\":null,\"c\":7}"), ("d", "null"), ("e", "1")];
+    assert_eq!(members, expected.map(|(key, value)| (key.to_owned(), value.to_owned())));
 }

@@ -1,68 +1,26 @@
 //! JSON values as they are written: the pairs of an object, the elements of an array, and the cell that a value becomes.
 
-use std::{
-    borrow::Cow,
-    collections::HashSet,
-    fmt::{self, Write as _},
-};
-
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
-use serde_json::value::RawValue;
+use std::{borrow::Cow, fmt::Write as _};
 
 use super::super::RecordError;
-use crate::manifest::values::tags::LABEL_KEYS;
+use crate::manifest::{
+    json_text::{self, PairList},
+    values::tags::label_in,
+};
 
 /// Objects within objects are flattened down to this many levels. What is deeper is one cell, as it is written.
 const DEPTH_MAX: u32 = 16;
 /// An object with keys `0`, `1`, `2`, ... is a list. Such keys are smaller than this.
 const LIST_KEY_MAX: u32 = 1_000;
 
-/// The pairs of an object in their order, the values as they are written.
-struct Pairs<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
-
-impl<'de> Deserialize<'de> for Pairs<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct ByPair;
-        impl<'de> Visitor<'de> for ByPair {
-            type Value = Pairs<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut pairs = Vec::new();
-                while let Some(Key(key)) = map.next_key()? {
-                    pairs.push((key, map.next_value()?));
-                }
-                Ok(Pairs(pairs))
-            }
-        }
-        deserializer.deserialize_map(ByPair)
-    }
-}
-
-/// Keys and values as they are written.
-type PairList<'a> = Vec<(Cow<'a, str>, &'a str)>;
-
-/// A key, borrowed where it holds no escape.
-#[derive(serde::Deserialize)]
-struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
-
-/// The keys and values of an object. A key that is there twice is an error: which one is meant is not known.
+/// The keys and values of an object.
 pub(super) fn pairs(text: &str) -> Result<PairList<'_>, RecordError> {
-    let Pairs(pairs) = serde_json::from_str(text).map_err(|_| RecordError::NotAnObject)?;
-    let mut keys = HashSet::with_capacity(pairs.len());
-    if !pairs.iter().all(|(key, _)| keys.insert(key)) {
-        return Err(RecordError::KeyTwice);
-    }
-    Ok(pairs.into_iter().map(|(key, value)| (key, value.get())).collect())
+    json_text::pairs(text).ok_or(RecordError::NotAnObject)
 }
 
 /// The elements of an array, as they are written.
 pub(super) fn elements(text: &str) -> Vec<&str> {
-    let values: Vec<&RawValue> = serde_json::from_str(text).unwrap_or_default();
-    values.into_iter().map(RawValue::get).collect()
+    json_text::elements(text).unwrap_or_default()
 }
 
 /// Calls `take` with the path of each value of an object, and with the value as it is written. Objects within are flattened.
@@ -134,12 +92,9 @@ fn as_list(pairs: &[(Cow<'_, str>, &str)]) -> Option<String> {
 
 /// A value as a cell: a text without its quotes, nothing for null and for an empty array, everything else as written.
 pub(super) fn cell_of(value: &str) -> Result<String, RecordError> {
-    let cell = match value.as_bytes().first() {
-        Some(b'"') => serde_json::from_str(value).map_err(|_| RecordError::NotAnObject)?,
-        Some(b'n') => String::new(),
-        Some(b'[') if elements(value).is_empty() => String::new(),
-        _ => value.to_owned(),
-    };
+    let is_empty = value.starts_with('[') && elements(value).is_empty();
+    let text = if is_empty { Some(String::new()) } else { json_text::text_of(value) };
+    let cell = text.ok_or(RecordError::NotAnObject)?;
     if memchr::memchr(0, cell.as_bytes()).is_some() { Err(RecordError::Nul) } else { Ok(cell) }
 }
 
@@ -148,19 +103,9 @@ pub(super) fn labels(array: &str) -> Cow<'_, str> {
     if !array.contains('{') {
         return Cow::Borrowed(array);
     }
-    let labels: Option<Vec<&str>> = elements(array).into_iter().map(label).collect();
-    labels.map_or(Cow::Borrowed(array), |labels| Cow::Owned(format!("[{}]", labels.join(","))))
-}
-
-fn label(element: &str) -> Option<&str> {
-    if !element.starts_with('{') {
-        return Some(element);
-    }
-    let pairs = pairs(element).ok()?;
-    let named = LABEL_KEYS.iter().find_map(|key| pairs.iter().find(|(own, _)| own == key));
-    let mut texts = pairs.iter().filter(|(_, value)| value.starts_with('"'));
-    let only = texts.next().filter(|_| texts.next().is_none());
-    named.filter(|(_, value)| !value.starts_with(['{', '['])).or(only).map(|(_, value)| *value)
+    let label = |element| label_in(element).unwrap_or(Cow::Borrowed(element));
+    let labels: Vec<Cow<'_, str>> = elements(array).into_iter().map(label).collect();
+    Cow::Owned(format!("[{}]", labels.join(",")))
 }
 
 /// Appends what a path such as `.name` or `.files[].url` leads to in an element, as it is written.
@@ -259,6 +204,7 @@ mod tests {
             (r#"[{"@value":"fog","lang":"en"}]"#, r#"["fog"]"#),
             (r#"[{"id":7,"caption":"fog"}]"#, r#"["fog"]"#),
             (r#"[{"a":1,"b":2}]"#, r#"[{"a":1,"b":2}]"#),
+            (r#"[{"key":"site","value":"A"},{"a":1,"b":2}]"#, r#"["site:A",{"a":1,"b":2}]"#),
         ] {
             assert_eq!(labels(array), expected);
         }

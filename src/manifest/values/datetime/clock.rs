@@ -1,6 +1,6 @@
 //! Dates of numbers and times of day: `2018-07-16 15:21:00+02:00`, `20180716T152100Z`, `16.7.2018 3:21 PM`.
 
-use jiff::civil::DateTime;
+use jiff::civil::{Date, DateTime};
 
 use super::{DatetimeError, Written};
 
@@ -85,11 +85,16 @@ pub(super) struct ClockTime {
     minute: i8,
     second: i8,
     offset_minutes: Option<i64>,
+    /// Whether no time is written, so that it is midnight.
+    is_absent: bool,
 }
 
 impl ClockTime {
     /// This time on a day.
     pub(super) fn on(&self, year: i16, month: i8, day: i8) -> Result<Written, DatetimeError> {
+        if self.is_absent {
+            return Date::new(year, month, day).map(Written::Day).map_err(|_| DatetimeError::Impossible);
+        }
         let timestamp = DateTime::new(year, month, day, self.hour, self.minute, self.second, 0);
         timestamp
             .map(|clock| Written::Clock(clock, self.offset_minutes))
@@ -107,7 +112,7 @@ pub(super) fn read_time(text: &str) -> Option<ClockTime> {
         None => lower.strip_suffix("am").map_or((lower.as_str(), None), |rest| (rest, Some(0))),
     };
     if digits.is_empty() && noon.is_none() {
-        return Some(ClockTime { hour: 0, minute: 0, second: 0, offset_minutes });
+        return Some(ClockTime { hour: 0, minute: 0, second: 0, offset_minutes, is_absent: true });
     }
     let digits = digits.trim();
     let (whole, fraction) = digits.split_once(['.', ',']).unwrap_or((digits, "0"));
@@ -131,7 +136,7 @@ pub(super) fn read_time(text: &str) -> Option<ClockTime> {
         Some(noon) => hour % 12 + noon,
         None => hour,
     };
-    Some(ClockTime { hour, minute, second, offset_minutes })
+    Some(ClockTime { hour, minute, second, offset_minutes, is_absent: false })
 }
 
 fn two_digits(text: &str) -> Option<i8> {

@@ -1,6 +1,7 @@
 //! When a video was taken: common spellings become the one the service takes, `yyyy-MM-dd HH:mm:ss`.
 
 mod clock;
+mod order;
 mod worded;
 
 use std::{borrow::Cow, fmt, str::FromStr};
@@ -12,6 +13,7 @@ use jiff::{
 };
 
 use clock::YearAt;
+pub(in crate::manifest) use order::{maybe_swapped, order_of, order_words};
 use worded::Years;
 
 /// What to do with an offset such as `+02:00` or `Z`. The service states no time zone for `datetime_taken`.
@@ -91,11 +93,13 @@ pub struct DateRules {
     pub zone: Option<TimeZone>,
     /// Which of day and month comes first where no format is given, by the first rows of a file.
     pub found: Option<DateFormat>,
+    /// Whether cells are dates by their type, which no format of texts is for. They are read as `yyyy-MM-dd HH:mm:ss`.
+    pub has_date_cells: bool,
 }
 
 impl Default for DateRules {
     fn default() -> Self {
-        Self { formats: Vec::new(), offset: OffsetRule::Keep, zone: None, found: None }
+        Self { formats: Vec::new(), offset: OffsetRule::Keep, zone: None, found: None, has_date_cells: false }
     }
 }
 
@@ -124,8 +128,14 @@ pub(in crate::manifest) enum OffsetSeen {
     Minutes(i64),
     /// A time of day without an offset.
     Absent,
-    /// A day, or a number of seconds since 1970, which need none.
-    NotNeeded,
+    /// The same, and the clocks of the zone show this time twice or never, because they are changed then.
+    AtChange,
+    /// A number of seconds since 1970, which needs none.
+    Counted,
+    /// A day without a time.
+    Day,
+    /// Midnight, as programs write a day without a time.
+    Midnight,
 }
 
 /// A date as it is written.
@@ -133,16 +143,36 @@ pub(in crate::manifest) enum OffsetSeen {
 enum Written {
     /// On some clock, with its offset from UTC in minutes if that is written, too.
     Clock(DateTime, Option<i64>),
+    /// A day alone: there is no time that could be converted.
+    Day(Date),
     /// Counted from 1970.
     Counted(Timestamp),
 }
 
 impl Written {
-    fn offset(self) -> OffsetSeen {
+    /// The day as it is written. `None`: it is counted.
+    fn day(self) -> Option<Date> {
         match self {
-            Self::Clock(_, Some(minutes)) => OffsetSeen::Minutes(minutes),
-            Self::Clock(clock, None) if clock.time() != Time::midnight() => OffsetSeen::Absent,
-            Self::Clock(_, None) | Self::Counted(_) => OffsetSeen::NotNeeded,
+            Self::Clock(clock, _) => Some(clock.date()),
+            Self::Day(day) => Some(day),
+            Self::Counted(_) => None,
+        }
+    }
+
+    /// What it says of its offset, where it is read by these rules.
+    fn offset(self, rules: &DateRules) -> OffsetSeen {
+        let is_at_change = |clock, zone: &TimeZone| zone.to_ambiguous_timestamp(clock).is_ambiguous();
+        match (self, &rules.zone) {
+            (Self::Clock(_, Some(minutes)), _) => OffsetSeen::Minutes(minutes),
+            (Self::Clock(clock, None), Some(zone))
+                if rules.offset == OffsetRule::Utc && is_at_change(clock, zone) =>
+            {
+                OffsetSeen::AtChange
+            }
+            (Self::Clock(clock, None), _) if clock.time() == Time::midnight() => OffsetSeen::Midnight,
+            (Self::Clock(_, None), _) => OffsetSeen::Absent,
+            (Self::Day(_), _) => OffsetSeen::Day,
+            (Self::Counted(_), _) => OffsetSeen::Counted,
         }
     }
 }
@@ -174,18 +204,37 @@ impl DateRules {
                 (Err(DatetimeError::Ambiguous), Some(found)) => by_format(text, found)?,
                 (written, _) => written?,
             };
-            return Ok((Cow::Owned(convert(written, self)?), written.offset()));
+            return Ok((Cow::Owned(convert(written, self)?), written.offset(self)));
         }
+        let written = self.by_formats(text)?;
+        Ok((Cow::Owned(convert(written, self)?), written.offset(self)))
+    }
+
+    fn by_formats(&self, text: &str) -> Result<Written, DatetimeError> {
         let mut error = DatetimeError::Unknown;
+        let mut read = None;
         for format in &self.formats {
             match by_format(text, format) {
-                Ok(written) => return Ok((Cow::Owned(convert(written, self)?), written.offset())),
+                Ok(written) => {
+                    read = Some(written);
+                    break;
+                }
                 // what is nearly right says more than what is not known at all
                 Err(found) if error == DatetimeError::Unknown => error = found,
                 Err(_) => {}
             }
         }
-        Err(error)
+        let cell = if self.has_date_cells && has_shape_of_cells(text) {
+            clock::read(text, YearAt::First).ok()
+        } else {
+            None
+        };
+        match (read, cell) {
+            // it may be a date by its type, or a text of this format
+            (Some(text), Some(cell)) if text != cell => Err(DatetimeError::Ambiguous),
+            (Some(written), _) | (None, Some(written)) => Ok(written),
+            (None, None) => Err(error),
+        }
     }
 
     /// Reads days of spreadsheets as a workbook counts them that says so itself.
@@ -228,6 +277,13 @@ impl DateRules {
 /// What a day without a time ends in.
 const MIDNIGHT: &str = " 00:00:00";
 
+/// Whether it is written as dates by their type are: `2019-05-06`, perhaps with a time behind it.
+fn has_shape_of_cells(text: &str) -> bool {
+    const SHAPE: &[u8] = b"0000-00-00 00:00:00";
+    let fits = |(own, sign): (u8, &u8)| if *sign == b'0' { own.is_ascii_digit() } else { own == *sign };
+    matches!(text.len(), 10 | 19) && text.bytes().zip(SHAPE).all(fits)
+}
+
 /// Whether it is a date in exactly the service's spelling: most are, and need no work.
 fn is_as_the_service_has_it(text: &str) -> bool {
     let bytes = text.as_bytes();
@@ -252,6 +308,7 @@ fn convert(written: Written, rules: &DateRules) -> Result<String, DatetimeError>
     let timestamp = match (written, rules.offset) {
         (Written::Counted(timestamp), OffsetRule::Utc) => timestamp.to_zoned(TimeZone::UTC).datetime(),
         (Written::Counted(timestamp), OffsetRule::Keep) => timestamp.to_zoned(zone()).datetime(),
+        (Written::Day(day), OffsetRule::Keep | OffsetRule::Utc) => day.to_datetime(Time::midnight()),
         (Written::Clock(clock, _), OffsetRule::Keep) => clock,
         (Written::Clock(clock, Some(minutes)), OffsetRule::Utc) => {
             clock.checked_sub(SignedDuration::from_mins(minutes)).map_err(impossible)?
@@ -316,10 +373,8 @@ fn with_defaults(text: &str) -> Result<Written, DatetimeError> {
 }
 
 fn not_before_cameras(written: Written) -> Result<Written, DatetimeError> {
-    match written {
-        Written::Clock(clock, _) if clock.year() < YEAR_MIN => Err(DatetimeError::Impossible),
-        Written::Clock(..) | Written::Counted(_) => Ok(written),
-    }
+    let is_before = written.day().is_some_and(|day| day.year() < YEAR_MIN);
+    if is_before { Err(DatetimeError::Impossible) } else { Ok(written) }
 }
 
 /// Signs of other scripts as those they represent: blanks of other widths, and `2018年7月16日`.
@@ -374,68 +429,21 @@ fn by_serial(text: &str, epoch: Date) -> Result<Written, DatetimeError> {
     #[expect(clippy::cast_possible_truncation, reason = "the number of days is bounded")]
     let seconds = (days * DAY_SECONDS).round() as i64;
     let clock = epoch.at(0, 0, 0, 0).checked_add(SignedDuration::from_secs(seconds));
-    clock.map(|clock| Written::Clock(clock, None)).map_err(|_| DatetimeError::Impossible)
+    let clock = clock.map_err(|_| DatetimeError::Impossible)?;
+    let is_day = days.fract() == 0.0;
+    Ok(if is_day { Written::Day(clock.date()) } else { Written::Clock(clock, None) })
 }
 
 fn by_pattern(text: &str, pattern: &str) -> Option<Written> {
     let parsed = jiff::fmt::strtime::parse(pattern, text).ok()?;
     let minutes = parsed.offset().map(|offset| i64::from(offset.seconds()) / 60);
+    if let (Ok(date), None) = (parsed.to_date(), parsed.hour()) {
+        return Some(Written::Day(date));
+    }
     if let Ok(clock) = parsed.to_datetime() {
         return Some(Written::Clock(clock, minutes));
     }
-    if let Ok(date) = parsed.to_date() {
-        return Some(Written::Clock(date.to_datetime(Time::midnight()), minutes));
-    }
     parsed.to_timestamp().ok().map(Written::Counted)
-}
-
-/// The order of a date in words.
-pub(in crate::manifest) fn order_words(order: &DateFormat) -> &'static str {
-    if *order == DateFormat::DayFirst { "day/month/year" } else { "month/day/year" }
-}
-
-/// What the dates of a sample say: which of day and month comes first, with a text that can be read no other way.
-/// `None`: nothing says it, or both are found.
-pub(in crate::manifest) fn order_of<'a>(
-    texts: impl Iterator<Item = &'a str>,
-) -> Option<(DateFormat, &'a str)> {
-    let mut found: Option<(DateFormat, &str)> = None;
-    for text in texts.map(str::trim) {
-        let reads = |year_at| clock::read(text, year_at).is_ok();
-        if !matches!(clock::read(text, YearAt::First), Err(DatetimeError::Ambiguous)) {
-            continue;
-        }
-        let format = match (reads(YearAt::LastAfterMonth), reads(YearAt::LastAfterDay)) {
-            (true, false) => DateFormat::DayFirst,
-            (false, true) => DateFormat::MonthFirst,
-            (true, true) | (false, false) => continue,
-        };
-        match &found {
-            Some((known, _)) if *known != format => return None,
-            Some(_) => {}
-            None => found = Some((format, text)),
-        }
-    }
-    found
-}
-
-/// A date of a sample with the year first whose day and month may be swapped. A spreadsheet of the other order turns the texts
-/// that it can read into dates, and leaves those with a day above 12 as they are. `None`: some date shows that it did not.
-pub(in crate::manifest) fn maybe_swapped<'a>(texts: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    const MONTHS: i8 = 12;
-    let mut swapped = None;
-    for text in texts.map(str::trim) {
-        let reads = |year_at| clock::read(text, year_at).is_ok();
-        match clock::read(text, YearAt::First) {
-            Ok(Written::Clock(clock, _)) if clock.day() > MONTHS => return None,
-            Ok(Written::Clock(clock, _)) if clock.day() != clock.month() => swapped = swapped.or(Some(text)),
-            Err(DatetimeError::Ambiguous) if reads(YearAt::LastAfterDay) == reads(YearAt::LastAfterMonth) => {
-                return None;
-            }
-            Ok(_) | Err(_) => {}
-        }
-    }
-    swapped
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ fn rules(formats: &[&str], offset: OffsetRule, zone: Option<&str>) -> DateRules 
         formats: formats.iter().map(|format| format.parse().unwrap()).collect(),
         offset,
         zone: zone.map(|name| TimeZone::get(name).unwrap()),
-        found: None,
+        ..DateRules::default()
     }
 }
 
@@ -173,4 +173,63 @@ fn a_time_of_day_in_another_column_belongs_to_the_date() {
     let berlin = rules(&["dmy"], OffsetRule::Utc, Some("Europe/Berlin"));
     let joined = berlin.read_with_time("16.07.2018", "00:30").unwrap().0;
     assert_eq!(joined, "2018-07-15 22:30:00", "converted once, as a whole");
+}
+
+#[test]
+fn a_day_alone_is_not_converted() {
+    let rules = |formats: &[&str]| DateRules {
+        formats: formats.iter().map(|format| format.parse().unwrap()).collect(),
+        offset: OffsetRule::Utc,
+        zone: Some(TimeZone::get("Europe/Berlin").unwrap()),
+        ..DateRules::default()
+    };
+    for (text, formats, read) in [
+        ("2019-05-06", &[][..], "2019-05-06 00:00:00"),
+        ("20190506", &[], "2019-05-06 00:00:00"),
+        ("6 May 2019", &[], "2019-05-06 00:00:00"),
+        ("06/05/2019", &["dmy"], "2019-05-06 00:00:00"),
+        ("2019", &["year"], "2019-01-01 00:00:00"),
+        ("06.05.2019", &["%d.%m.%Y"], "2019-05-06 00:00:00"),
+        ("43591", &["excel"], "2019-05-06 00:00:00"),
+        ("2019-05-06 00:00", &[], "2019-05-05 22:00:00"),
+        ("06.05.2019 00:00", &["%d.%m.%Y %H:%M"], "2019-05-05 22:00:00"),
+        ("43591.5", &["excel"], "2019-05-06 10:00:00"),
+        ("2019-05-06T12:00:00+05:00", &[], "2019-05-06 07:00:00"),
+    ] {
+        assert_eq!(rules(formats).read(text).as_deref(), Ok(read), "{text}");
+    }
+}
+
+#[test]
+fn a_time_at_a_change_of_the_clocks_is_known() {
+    let mut rules = DateRules {
+        offset: OffsetRule::Utc,
+        zone: Some(TimeZone::get("Europe/Berlin").unwrap()),
+        ..DateRules::default()
+    };
+    let seen = |rules: &DateRules, text| rules.read_with_offset(text).unwrap().1;
+    assert_eq!(seen(&rules, "2019-03-31 02:30:00"), OffsetSeen::AtChange, "never");
+    assert_eq!(seen(&rules, "2019-10-27 02:30:00"), OffsetSeen::AtChange, "twice");
+    assert_eq!(seen(&rules, "2019-10-27 03:30:00"), OffsetSeen::Absent);
+    assert_eq!(seen(&rules, "2019-10-27 02:30:00+01:00"), OffsetSeen::Minutes(60));
+    rules.offset = OffsetRule::Keep;
+    assert_eq!(seen(&rules, "2019-03-31 02:30:00"), OffsetSeen::Absent, "nothing is converted");
+}
+
+#[test]
+fn a_format_of_texts_is_not_applied_to_cells_that_are_dates() {
+    let rules = |format: &str, has_date_cells| DateRules {
+        formats: vec![format.parse().unwrap()],
+        has_date_cells,
+        ..DateRules::default()
+    };
+    assert_eq!(rules("dmy", true).read("2019-05-06").as_deref(), Ok("2019-05-06 00:00:00"));
+    assert_eq!(rules("dmy", true).read("2019-05-30 07:08:09").as_deref(), Ok("2019-05-30 07:08:09"));
+    assert_eq!(rules("dmy", true).read("06/05/2019").as_deref(), Ok("2019-05-06 00:00:00"));
+    assert_eq!(rules("dmy", true).read("2019/05/06"), Err(DatetimeError::Unknown), "a text");
+    assert_eq!(rules("dmy", false).read("2019-05-06"), Err(DatetimeError::Unknown));
+    let other = "%Y-%d-%m";
+    assert_eq!(rules(other, true).read("2019-05-06"), Err(DatetimeError::Ambiguous), "a date or a text");
+    assert_eq!(rules(other, true).read("2019-06-06").as_deref(), Ok("2019-06-06 00:00:00"));
+    assert_eq!(rules(other, false).read("2019-05-06").as_deref(), Ok("2019-06-05 00:00:00"));
 }

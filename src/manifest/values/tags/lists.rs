@@ -1,8 +1,9 @@
 //! Lists of tags in one cell, as programs write them: JSON, Python, PHP, Scala, databases, `SharePoint` and marks of lists.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use super::super::{LINE_BREAKS, has_lines, trim};
+use crate::manifest::json_text::{self, PairList};
 
 /// The keys under which an object that represents a tag holds its text, best first.
 pub(in crate::manifest) const LABEL_KEYS: &[&str] =
@@ -52,9 +53,21 @@ pub(super) fn bulleted(text: &str) -> Option<Vec<&str>> {
 
 /// The label of a JSON object that represents a tag. `None`: it is not one.
 pub(in crate::manifest) fn label_of(text: &str) -> Option<String> {
-    let is_object = text.starts_with('{') && text.ends_with('}');
-    let value = is_object.then(|| serde_json::from_str::<serde_json::Value>(text).ok())??;
-    Some(text_of(&value))
+    json_text::text_of(&label_in(text)?)
+}
+
+/// The same, as JSON writes it.
+pub(in crate::manifest) fn label_in(object: &str) -> Option<Cow<'_, str>> {
+    let is_object = object.starts_with('{') && json_text::check(object).is_ok();
+    let pairs = json_text::pairs(object).filter(|_| is_object)?;
+    if let Some(pair) = pair_of(&pairs) {
+        return serde_json::to_string(&pair).ok().map(Cow::Owned);
+    }
+    let named = LABEL_KEYS.iter().find_map(|key| pairs.iter().find(|(own, _)| own == key));
+    let mut texts = pairs.iter().filter(|(_, value)| value.starts_with('"'));
+    let only = texts.next().filter(|_| texts.next().is_none());
+    let label = named.filter(|(_, value)| !value.starts_with(['{', '['])).or(only);
+    label.map(|(_, value)| Cow::Borrowed(*value))
 }
 
 /// Elements that represent no value, as programs write them.
@@ -75,8 +88,9 @@ pub(in crate::manifest) fn listed(text: &str) -> Option<Vec<String>> {
         }
         _ => return None,
     };
-    if let Ok(values) = serde_json::from_str::<Vec<serde_json::Value>>(text) {
-        return Some(values.iter().map(text_of).collect());
+    let texts = |values: Vec<&str>| values.into_iter().map(text_of).collect::<Option<Vec<_>>>();
+    if let Some(texts) = json_text::elements(text).and_then(texts) {
+        return Some(texts);
     }
     if let Ok(flags) = serde_json::from_str::<BTreeMap<String, bool>>(text).as_ref() {
         let set = flags.iter().filter(|(_, is_set)| **is_set);
@@ -114,32 +128,17 @@ pub(in crate::manifest) fn listed(text: &str) -> Option<Vec<String>> {
 }
 
 /// The text of an element; that of an object is its label.
-fn text_of(value: &serde_json::Value) -> String {
-    if let Some(pair) = value.as_object().and_then(pair_of) {
-        return pair;
-    }
-    let label = || {
-        let object = value.as_object()?;
-        let is_plain = |label: &&serde_json::Value| !label.is_object() && !label.is_array();
-        let mut texts = object.values().filter(|value| value.is_string());
-        let only = texts.next().filter(|_| texts.next().is_none());
-        LABEL_KEYS.iter().find_map(|key| object.get(*key)).filter(is_plain).or(only)
-    };
-    let value = label().unwrap_or(value);
-    match value.as_str() {
-        Some(text) => text.to_owned(),
-        None if value.is_null() => String::new(),
-        None => value.to_string(),
-    }
+fn text_of(element: &str) -> Option<String> {
+    json_text::text_of(label_in(element).as_deref().unwrap_or(element))
 }
 
 /// `site:A` of `{"key": "site", "value": "A"}`: the value alone would say nothing.
-fn pair_of(object: &serde_json::Map<String, serde_json::Value>) -> Option<String> {
+fn pair_of(object: &PairList<'_>) -> Option<String> {
     let of = |name: &str| {
         let (_, value) = object.iter().find(|(own, _)| own.eq_ignore_ascii_case(name))?;
-        value
-            .as_str()
-            .map_or_else(|| value.as_number().map(ToString::to_string), |text| Some(text.to_owned()))
+        let is_plain =
+            value.starts_with(|first: char| first == '"' || first == '-' || first.is_ascii_digit());
+        json_text::text_of(value).filter(|_| is_plain)
     };
     let (key, value) = (of("key")?, of("value")?);
     (object.len() == 2).then(|| format!("{key}:{value}"))

@@ -6,7 +6,7 @@ mod tests;
 
 use std::borrow::Cow;
 
-pub(in crate::manifest) use lists::{LABEL_KEYS, label_of, listed};
+pub(in crate::manifest) use lists::{LABEL_KEYS, label_in, label_of, listed};
 use lists::{bulleted, of_sharepoint, quoted_list};
 
 use super::{LINE_BREAKS, TooLong, cut, has_lines, one_line, trim};

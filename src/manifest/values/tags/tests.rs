@@ -28,7 +28,9 @@ fn tags_are_trimmed_and_kept_once_in_their_order() {
 fn a_list_as_programs_write_it_is_a_list() {
     for (cell, expected) in [
         (r#"["a", "b, c", 7, null]"#, &["a", "b, c", "7"][..]),
-        (r#"[{"id": 1, "name": "a"}, {"term": 7}, {"x": "b"}, {"x": 1}]"#, &["a", "7", "b", r#"{"x":1}"#]),
+        (r#"[{"id": 1, "name": "a"}, {"term": 7}, {"x": "b"}, {"x": 1}]"#, &["a", "7", "b", r#"{"x": 1}"#]),
+        (r#"[{"name": "a", "name": "b"}]"#, &[r#"{"name": "a", "name": "b"}"#]),
+        ("[12345678901234567890123, 1e3, 1.50, -0]", &["12345678901234567890123", "1e3", "1.50", "-0"]),
         (r#"[{"key": "site", "value": "A"}, {"Key": "n", "Value": 7}]"#, &["site:A", "n:7"]),
         ("['a', 'b, c']", &["a", "b, c"]),
         ("{'a', 'it''s', \"x\"}", &["a", "it's", "x"]),
