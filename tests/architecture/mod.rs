@@ -19,6 +19,7 @@ const SHARED: &[&str] = &[
     "http_client",
     "http_server",
     "local_file",
+    "output_file",
     "redact",
     "retry",
     "suggest",
