@@ -125,8 +125,12 @@ pub enum LedgerError {
     )]
     IsCopy { path: String, of: String, at: UnixMillis },
     /// A place where a copy cannot be made.
-    #[error("cannot copy the ledger to {place}: {cause}; name a new file, or a schema without tables")]
-    CopyTarget { place: String, cause: &'static str },
+    #[error("cannot copy the ledger to {place}: {cause}")]
+    CopyTarget {
+        place: String,
+        /// With what to do.
+        cause: String,
+    },
     /// What was written is not what was read.
     #[error(
         "the copy differs in the table {table} ({read} rows read, {written} in the copy), and was undone; the ledger is as it was. \
