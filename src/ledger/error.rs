@@ -272,6 +272,15 @@ impl LedgerError {
         self.to_string()
     }
 
+    /// A copy that was not written because its disk is full. The ledger that is copied is only read.
+    pub(super) fn of_copy(self, place: &str) -> Self {
+        if matches!(self, Self::DiskFull) {
+            let cause = "its disk is full; free some space there, or name a place on another disk".to_owned();
+            return Self::CopyTarget { place: place.to_owned(), cause };
+        }
+        self
+    }
+
     /// Adds the ledger's path, which SQLite's errors do not contain.
     pub(super) fn at(self, shown: &str) -> Self {
         let path = shown.to_owned();

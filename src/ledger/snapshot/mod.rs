@@ -154,11 +154,7 @@ impl Snapshot {
         let Err(error) = connection.execute("VACUUM INTO ?1", [&text]) else { return Ok(()) };
         // half a copy is none
         let _ = std::fs::remove_file(path);
-        let error = LedgerError::from(error);
-        if matches!(error, LedgerError::DiskFull) {
-            let cause = "its disk is full; free some space there, or name a file on another disk";
-            return Err(refused(cause.to_owned()));
-        }
+        let error = LedgerError::from(error).of_copy(&text);
         if let LedgerError::Unwritable { cause, .. } = error {
             return Err(refused(format!("{cause}; name another file")));
         }
