@@ -276,11 +276,11 @@ fn clock_time(at: UnixMillis, now: UnixMillis, zone: LineZone<'_>) -> String {
     zone.show(at, if is_same_day(at, now, zone.zone) { "%H:%M:%S" } else { "%b %d %H:%M" })
 }
 
-/// The same without seconds, for a forecast. A date alone, for what is far away, names no zone.
+/// The same without seconds, for a forecast. What is far away, and a narrow line, have the date alone, which names no zone.
 fn end_time(at: UnixMillis, now: UnixMillis, zone: LineZone<'_>) -> String {
     if is_same_day(at, now, zone.zone) {
         zone.show(at, "%H:%M")
-    } else if at.since_ms(now).abs() < FAR_MS {
+    } else if zone.is_named && at.since_ms(now).abs() < FAR_MS {
         zone.show(at, "%b %d %H:%M")
     } else {
         shown_time(at, "%b %d", zone.zone)
@@ -352,9 +352,13 @@ mod tests {
             for width in [20, 39, 40, 79, 80, 119, 120] {
                 let line = view.line(now, width, &TimeZone::UTC);
                 assert!(line.chars().count() <= width, "{width}: {line}");
-                // a narrow line only leaves out the name of the zone
-                let is_whole =
-                    |part: &str| all.iter().any(|own| own.trim_end_matches(" UTC") == part || *own == part);
+                // a narrow line only leaves out the name of the zone, and the hour of another day
+                let is_whole = |part: &str| {
+                    let is_of = |own: &&str| {
+                        ["", " UTC", " 07:13 UTC"].iter().any(|end| own.strip_suffix(end) == Some(part))
+                    };
+                    all.iter().any(is_of)
+                };
                 assert!(line.split(JOINT).all(is_whole), "{width}: {line}");
             }
         }
