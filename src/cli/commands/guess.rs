@@ -85,15 +85,15 @@ pub(in crate::cli) fn guess(args: &GuessArgs) -> Result<ExitCode, Error> {
         Some(path) if has_url => write(path, &spec.path, &settings)?,
         Some(_) => {
             notes.push("nothing was written: no column holds the addresses of videos".to_owned());
-            Written::NotAsked
+            ProposalFile::NotAsked
         }
-        None => Written::NotAsked,
+        None => ProposalFile::NotAsked,
     };
     let is_usable = examples.iter().any(|row| row.problems.is_empty());
     let end = match &written {
-        Written::Refused(reason) => CommandEnd::failed(ExitCode::Usage, reason.clone()),
-        Written::NotAsked | Written::To(_) if is_usable => CommandEnd::of(ExitCode::Success),
-        Written::NotAsked | Written::To(_) => CommandEnd::of(ExitCode::ManifestInvalid),
+        ProposalFile::Refused(reason) => CommandEnd::failed(ExitCode::Usage, reason.clone()),
+        ProposalFile::NotAsked | ProposalFile::Written(_) if is_usable => CommandEnd::of(ExitCode::Success),
+        ProposalFile::NotAsked | ProposalFile::Written(_) => CommandEnd::of(ExitCode::ManifestInvalid),
     };
     if args.json {
         print_end(
@@ -116,14 +116,14 @@ pub(in crate::cli) fn guess(args: &GuessArgs) -> Result<ExitCode, Error> {
             text.push_str(&show_row(row));
         }
         let next = match &written {
-            Written::To(path) => {
+            ProposalFile::Written(path) => {
                 format!("written to {}; next: telecine check {}", path.display(), quoted(&spec.path))
             }
-            Written::NotAsked | Written::Refused(_) => format!("next: {command}"),
+            ProposalFile::NotAsked | ProposalFile::Refused(_) => format!("next: {command}"),
         };
         let _ = writeln!(text, "\n  {next}");
         print(&text)?;
-        if let Written::Refused(reason) = written {
+        if let ProposalFile::Refused(reason) = written {
             return Err(Error::Usage(reason));
         }
     }
@@ -131,10 +131,10 @@ pub(in crate::cli) fn guess(args: &GuessArgs) -> Result<ExitCode, Error> {
 }
 
 /// What became of `--write`.
-enum Written<'a> {
+enum ProposalFile<'a> {
     /// It was not given, or there is nothing to write.
     NotAsked,
-    To(&'a Path),
+    Written(&'a Path),
     /// The settings say how to read the file already.
     Refused(String),
 }
@@ -286,7 +286,7 @@ fn toml_text(text: &str) -> String {
     quoted
 }
 
-fn write<'a>(path: &'a Path, manifest: &str, settings: &[GuessedFlag]) -> Result<Written<'a>, Error> {
+fn write<'a>(path: &'a Path, manifest: &str, settings: &[GuessedFlag]) -> Result<ProposalFile<'a>, Error> {
     let lines: Vec<String> = settings.iter().map(|setting| format!("{}\n", setting.toml())).collect();
     let section = format!(
         "# how to read {}: proposed by telecine guess\n[manifest.{}]\n{}",
@@ -295,8 +295,8 @@ fn write<'a>(path: &'a Path, manifest: &str, settings: &[GuessedFlag]) -> Result
         lines.concat()
     );
     Ok(match add_section(path, manifest, &section)? {
-        AddedSection::Added => Written::To(path),
-        AddedSection::Known { origin, name } => Written::Refused(format!(
+        AddedSection::Added => ProposalFile::Written(path),
+        AddedSection::Known { origin, name } => ProposalFile::Refused(format!(
             "--write: nothing was written: {origin} says how to read {}, in [manifest.\"{name}\"]; change that table, or remove it \
              and run the command again",
             safe(manifest)
