@@ -11,9 +11,9 @@ pub enum ExitCode {
     Unexpected,
     /// The command line, the settings, the ledger, the proxy or the certificates cannot be used.
     Usage,
-    /// A manifest is invalid; nothing was sent.
+    /// A manifest is invalid or has no row; nothing was sent.
     ManifestInvalid,
-    /// Finished with bad rows: invalid, rejected, failed or given up.
+    /// Finished with bad rows: invalid, rejected, failed, given up or expired.
     SomeFailed,
     /// Not finished; the same command resumes.
     Temporary,
@@ -158,8 +158,8 @@ impl ExitCode {
             Self::Usage => {
                 "the command line, the settings, the ledger, the proxy or the certificates cannot be used"
             }
-            Self::ManifestInvalid => "the manifest is invalid; nothing was sent",
-            Self::SomeFailed => "finished; some rows are bad: invalid, rejected, failed or given up",
+            Self::ManifestInvalid => "the manifest is invalid or has no row; nothing was sent",
+            Self::SomeFailed => "finished; some rows are bad: invalid, rejected, failed, given up or expired",
             Self::Temporary => "not finished; the same command resumes",
             Self::NeedsReview => "some items need your decision: telecine review",
             Self::Fatal => "the service accepts nothing: key, credits, account or address",

@@ -27,6 +27,7 @@ mod http_server;
 pub mod ledger;
 pub mod local_file;
 pub mod manifest;
+mod output_file;
 pub mod pipeline;
 pub mod probe;
 pub mod quota;

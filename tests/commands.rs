@@ -265,3 +265,72 @@ fn a_key_command_is_run_only_from_a_file_that_no_one_else_can_write() {
     let (_, out, _) = fixture.run(&["config"]);
     assert!(out.contains("key-command") && !out.contains(API_KEY), "{out}");
 }
+
+#[test]
+fn a_plan_counts_by_the_budget_as_the_import_does() {
+    let fixture = CliFixture::new();
+    fixture.write("m.csv", &rows(3));
+    let of = |args: &[&str]| {
+        let (code, out, err) =
+            fixture.run(&[args, &["m.csv", "--sandbox", "--ledger", "l.db", "--json"]].concat());
+        let end: serde_json::Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();
+        (code, end, err)
+    };
+    fixture.write("telecine.toml", "max-uploads = 2\n");
+    let (_, planned, _) = of(&["plan", "--price", "2"]);
+    assert_eq!((&planned["would_send"], &planned["credits_max"]), (&2.into(), &"4".into()), "{planned}");
+    assert_eq!(planned["stops"], "the budget allows no more: 1 row is left");
+    assert_eq!(of(&["plan", "--max-rows", "1"]).1["would_send"], 1);
+    let id = planned["plan_id"].as_str().unwrap().to_owned();
+    let (code, _, err) = of(&["import", "--plan-id", &id, "--max-uploads", "3"]);
+    assert!(code == 2 && err.contains("has changed since the plan"), "{err}");
+    let (code, end, err) = of(&["import", "--plan-id", &id]);
+    assert_eq!((code, &end["quota"]["accepted"]), (8, &2.into()), "{err}");
+    let (_, planned, _) = of(&["plan"]);
+    assert_eq!(
+        (&planned["would_send"], &planned["stops"]),
+        (&0.into(), &"the budget allows no more: 1 row is left".into())
+    );
+}
+
+#[test]
+fn a_plan_names_the_other_ledgers_that_may_serve_the_account() {
+    let fixture = CliFixture::new();
+    let sandbox = SandboxProcess::start(&fixture, &[]);
+    fixture.write("m.csv", &rows(1));
+    let state = fixture.path("of-user");
+    let run = |args: &[&str]| {
+        let mut command = fixture.command(args);
+        cli::result_of(&command.env("XDG_STATE_HOME", &state).output().unwrap())
+    };
+    let (code, out, err) = run(&["import", "m.csv", "--api-url", &sandbox.url, "--rate", "50/s"]);
+    assert_eq!(code, 0, "{out}{err}");
+    let (_, out, _) = run(&["plan", "m.csv"]);
+    assert!(!out.contains("is refused"), "{out}");
+    fixture.write("n.csv", "url\nhttps://host/other.mp4\n");
+    let (_, out, _) = run(&["plan", "n.csv", "--ledger", "x.db"]);
+    assert!(out.contains("an import with this one is refused") && out.contains("state/telecine.db"), "{out}");
+}
+
+#[test]
+fn quota_set_shows_the_limits_that_quota_shows_and_a_reconcile_claims_no_rate() {
+    let fixture = CliFixture::new();
+    let sandbox = SandboxProcess::start(&fixture, &[]);
+    fixture.write("m.csv", &rows(1));
+    fixture.write(
+        "telecine.toml",
+        &format!(
+            "rate = \"15/s\"\n[import]\napi-url = \"{0}\"\n[reconcile]\napi-url = \"{0}\"\n",
+            sandbox.url
+        ),
+    );
+    assert_eq!(fixture.run(&["import", "m.csv"]).0, 0);
+    let (code, set, err) = fixture.run(&["quota", "set", "--cap", "30/2h"]);
+    assert!(code == 0 && set.contains("15/s") && !set.contains("1/min"), "{set}{err}");
+    let (_, shown, _) = fixture.run(&["quota"]);
+    assert!(shown.contains("15/s") && shown.contains("30/2h"), "{shown}");
+    let (_, set, _) = fixture.run(&["quota", "set", "--rate", "2/s"]);
+    assert!(set.contains("runs that begin here keep rate 15/s"), "{set}");
+    let (_, out, _) = fixture.run(&["reconcile"]);
+    assert!(out.contains("took ") && !out.contains("/min"), "{out}");
+}

@@ -333,3 +333,25 @@ fn a_service_with_namespaces_agrees_with_the_ledger() {
     let (code, out, _) = run(&["verify"]);
     assert!(code == 0 && out.contains("service and ledger agree"), "{out}");
 }
+
+#[test]
+fn a_verification_counts_the_videos_that_no_listing_shows() {
+    let fixture = CliFixture::new();
+    fixture.write("m.csv", &rows(2));
+    let sandbox = SandboxProcess::start(&fixture, &["--unlisted-share", "1"]);
+    let service = ["--api-url", &sandbox.url, "--ledger", "l.db", "--list-rate", "20/s"];
+    let run = |args: &[&str]| fixture.run(&[args, &service[..]].concat());
+    let (code, out, err) = run(&["import", "m.csv", "--rate", "50/s"]);
+    assert_eq!(code, 0, "{out}{err}");
+    let (code, out, _) = run(&["verify"]);
+    assert!(
+        code == 0 && out.contains("2 in the ledger, shown by the service by the number and not listed"),
+        "{out}"
+    );
+    let (_, out, _) = run(&["verify", "--json"]);
+    let end: Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();
+    assert_eq!(
+        (&end["namespaces"][0]["matched"], &end["namespaces"][0]["shown_singly"]),
+        (&0.into(), &2.into())
+    );
+}

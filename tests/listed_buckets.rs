@@ -354,7 +354,7 @@ fn what_is_left_out_of_a_listing_is_counted_and_said() {
     for what in [
         "left out of the listing: 1 folder marker, 1 empty object",
         "2 objects have no ending of a video (first: in/d.json); --include '*.mp4'",
-        "not used: key, name, size, etag, last_modified, path[1], path[2]",
+        "unused columns: key, name, size, etag, last_modified, path[1], path[2]",
     ] {
         assert!(text.contains(what), "{text}");
     }

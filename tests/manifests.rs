@@ -193,8 +193,8 @@ fn several_files_a_glob_and_standard_input_are_manifests() {
     assert_eq!(rows(&["day/*.csv"]), 2);
     assert_eq!(rows(&["day/*.csv", "day/c.txt"]), 3);
     let (code, _, err) = fixture.run(&["check", "day/*.json"]);
-    assert_eq!(code, 2);
-    assert!(err.contains("day/*.json: no file matches this pattern"), "{err}");
+    assert_eq!(code, 3, "as a file that is not there");
+    assert!(err.contains("no file matches the pattern day/*.json"), "{err}");
 }
 
 #[test]
@@ -281,9 +281,30 @@ fn a_guess_finds_its_way_through_a_file_nobody_described() {
     assert_eq!(field("tags")[..2], ["Fog", "Harbour, old"]);
     assert_eq!([field("latitude"), field("longitude")].concat(), ["37.77", "-122.41"]);
     assert_eq!(field("datetime_taken"), ["2018-07-16 00:00:00"]);
-    let (code, _, err) = fixture.run(&["guess", "m.csv", "--write"]);
+    let (code, out, err) = fixture.run(&["guess", "m.csv", "--write"]);
     assert_eq!(code, 2, "nothing is overwritten");
-    assert!(err.contains("it exists already"), "{err}");
+    assert!(err.contains("telecine.toml:3 says how to read m.csv, in [manifest.\"m.csv\"]"), "{err}");
+    assert!(out.contains("next: telecine check m.csv --"), "the proposal is shown: {out}");
+    assert_eq!(fixture.read("telecine.toml"), settings);
+}
+
+#[test]
+fn a_guess_adds_its_table_to_the_settings_that_init_wrote() {
+    let fixture = CliFixture::new();
+    fixture.write("m.csv", "Klip;n\nhttps://h/1.mp4;1\nhttps://h/2.mp4;2\n");
+    assert_eq!(fixture.run(&["init", "--rate", "2/s"]).0, 0);
+    let before = fixture.read("telecine.toml");
+    let (code, out, err) = fixture.run(&["guess", "m.csv", "--write"]);
+    assert!(code == 0 && out.contains("written to telecine.toml"), "{out}{err}");
+    let after = fixture.read("telecine.toml");
+    let added = after.strip_prefix(&before).unwrap();
+    assert!(added.starts_with("\n# how to read m.csv") && added.contains("\"url=Klip\""), "{added}");
+    let (code, out, err) = fixture.run(&["check", "m.csv"]);
+    assert_eq!(code, 0, "{out}{err}");
+    fixture.write("inline.toml", "manifest = { \"b.csv\" = { tag = \"x\" } }");
+    let (code, _, err) = fixture.run(&["guess", "m.csv", "--write", "inline.toml"]);
+    assert!(code == 2 && err.contains("a table cannot be added"), "{err}");
+    assert!(fixture.read("inline.toml").ends_with("} }"));
 }
 
 #[test]
@@ -375,6 +396,27 @@ fn a_check_fails_where_an_import_would_not_send_expired_links_or_finds_no_row() 
 }
 
 #[test]
+fn a_manifest_without_a_row_exits_3_with_a_sentence_in_every_command() {
+    let fixture = CliFixture::new();
+    fixture.write("m.csv", "url,tags\n");
+    fixture.write("m.json", "[]");
+    for args in [
+        &["check", "m.csv"][..],
+        &["preview", "m.csv"],
+        &["plan", "m.csv"],
+        &["import", "m.csv", "--sandbox"],
+        &["import", "m.csv", "--sandbox", "--cron"],
+        &["import", "m.csv", "--sandbox", "--dry-run"],
+        &["rehearse", "m.csv"],
+    ] {
+        let (code, out, err) = fixture.run(args);
+        assert!(code == 3 && (out + &err).contains("the manifest has no row"), "{args:?}: {code} {err}");
+    }
+    let (code, out, err) = fixture.run(&["check", "m.json"]);
+    assert!(code == 3 && (out + &err).contains("the manifest is empty"), "{code} {err}");
+}
+
+#[test]
 fn a_row_that_changed_is_shown_with_its_old_and_its_new_value() {
     let fixture = CliFixture::new();
     let sandbox = SandboxProcess::start(&fixture, &[]);
@@ -395,7 +437,7 @@ fn most_rows_that_are_duplicates_and_unused_columns_are_said() {
     fixture.write("m.csv", &format!("url,tags,Shot on\n{rows}https://h/b.mp4,y,\n"));
     let (_, out, _) = fixture.run(&["check", "m.csv"]);
     assert!(out.contains("most rows are duplicates (83 %)"), "{out}");
-    assert!(out.contains("not used: Shot on (looks like datetime)"), "{out}");
+    assert!(out.contains("unused columns: Shot on (looks like datetime)"), "{out}");
 }
 
 #[test]
@@ -418,7 +460,10 @@ fn rejects_are_read_by_the_section_of_the_manifest_that_they_come_from() {
     fs::remove_file(fixture.path("m.csv")).unwrap();
     let rejects = rejects.display().to_string();
     let (code, out, err) = fixture.run(&["check", &rejects]);
-    assert!(code == 0 && out.contains("map (telecine.toml:2)") && !out.contains("not used"), "{out}{err}");
+    assert!(
+        code == 0 && out.contains("map (telecine.toml:2)") && !out.contains("unused columns"),
+        "{out}{err}"
+    );
     let (code, out, err) = fixture.run(&[&["import", &rejects], &service[..]].concat());
     assert_eq!(code, 5, "{out}{err}");
     let video = &sandbox.accepted_videos()["https://h/2.mp4"];

@@ -283,6 +283,30 @@ fn monitors_that_fail_or_hang_are_warnings_and_delay_the_end_by_seconds_at_most(
 }
 
 #[test]
+fn an_expired_link_is_news_once_and_can_be_acknowledged() {
+    let fixture = CliFixture::new();
+    let expired = "https://host/old.mp4?Signature=x&Expires=1346378000&AWSAccessKeyId=A";
+    fixture.write("m.csv", &format!("{}R9,{expired},\n", rows(1)));
+    let nightly = [BY_HAND, &["--cron"]].concat();
+    let (code, out, err) = fixture.run(&nightly);
+    assert!(code == 4 && out.contains("1 link expired before it was sent"), "{code} {out}{err}");
+    let new = fs::read_to_string(fixture.report_in("r").join("new.csv")).unwrap();
+    assert!(new.contains("link_expired: the link expired at 2012-08-31"), "{new}");
+    let (code, out, err) = fixture.run(&nightly);
+    assert_eq!((code, out.as_str()), (0, ""), "an earlier report named it: {err}");
+    let (code, out, _) = fixture.run(BY_HAND);
+    assert!(code == 4 && out.contains("1 known"), "{code} {out}");
+    let (code, out, _) = fixture.run(&["acknowledge", "--reason", "link_expired", "--ledger", "l.db"]);
+    assert!(code == 0 && out.contains("1 row is acknowledged"), "{out}");
+    let (code, out, _) = fixture.run(BY_HAND);
+    assert!(code == 0 && out.contains("1 acknowledged"), "{code} {out}");
+    // signed again, it is sent
+    fixture.write("m.csv", &format!("{}R9,{},\n", rows(1), expired.replace("1346378000", "4102444800")));
+    let (code, out, _) = fixture.run(BY_HAND);
+    assert!(code == 0 && out.contains("all 2 items are searchable"), "{code} {out}");
+}
+
+#[test]
 fn metrics_say_what_the_ledger_holds_and_how_the_last_run_ended() {
     let fixture = CliFixture::new();
     fixture.write("m.csv", &(rows(3) + BAD));

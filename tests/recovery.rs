@@ -90,7 +90,12 @@ fn a_ledger_restored_from_a_backup_sends_nothing_until_it_is_recovered() {
     let (code, out, err) = fixture.run(&["ledger", "backup", "b.db"]);
     assert!(code == 0 && out.contains("telecine recover"), "{out}{err}");
     let (code, _, err) = fixture.run(&["ledger", "backup", "b.db"]);
-    assert!(code == 2 && err.contains("it exists already"), "{err}");
+    assert!(
+        code == 2 && err.contains("cannot copy the ledger to b.db: it exists already; name a new file"),
+        "{err}"
+    );
+    let (code, _, err) = fixture.run(&["ledger", "backup", "missing/c.db"]);
+    assert!(code == 2 && err.contains("name a file in a folder that you can write"), "{err}");
     assert_eq!(with_state(&import).0, 0);
     for suffix in ["", "-wal", "-shm"] {
         fs::remove_file(fixture.path(&format!("state/telecine.db{suffix}"))).ok();

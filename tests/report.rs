@@ -155,6 +155,32 @@ fn a_page_that_cannot_be_written_is_named_and_leaves_nothing_behind() {
     assert!(!fixture.path("folder.part").exists());
 }
 
+#[test]
+fn a_page_goes_where_a_link_leads_or_to_stdout_and_a_web_server_may_read_it() {
+    let fixture = CliFixture::new();
+    fixture.write("m.csv", &rows(0..1));
+    import(&fixture, "m.csv");
+    let report = |target: &str| fixture.run(&[&["report", "--html", target], &LEDGER[..]].concat());
+    let (code, out, err) = report("-");
+    assert!(
+        code == 0 && out.starts_with("<!DOCTYPE html>") && out.trim_end().ends_with("</html>"),
+        "{out}{err}"
+    );
+    std::os::unix::fs::symlink("page.html", fixture.path("link")).unwrap();
+    for _ in 0..2 {
+        assert_eq!(report("link").0, 0);
+        assert!(fs::symlink_metadata(fixture.path("link")).unwrap().is_symlink());
+        // the end of the page has the time of its making
+        let body = |page: &str| page.split("<footer>").next().unwrap().to_owned();
+        assert!(body(&fixture.read("page.html")) == body(&out), "the same page");
+    }
+    fixture.write("made by the umask", "");
+    let mode = |name: &str| fs::metadata(fixture.path(name)).unwrap().permissions();
+    assert_eq!(mode("page.html"), mode("made by the umask"));
+    let (code, out, _) = fixture.run(&[&["report", "--html", "-", "--json"], &LEDGER[..]].concat());
+    assert!(code == 2 && out.contains("both write to stdout"), "{out}");
+}
+
 /// Adds items to a ledger as a large run leaves them: everywhere on the globe, in every year, each failure with a cause of its
 /// own.
 fn enlarge(fixture: &CliFixture, items: u32) {

@@ -160,6 +160,18 @@ fn there_are_completions_for_each_shell_and_a_page_of_the_manual_for_each_comman
         let page = fixture.read(&format!("pages/telecine-{command}.1"));
         assert!(page.contains("Examples:"), "{command}: {page}");
     }
+    let pages: Vec<_> =
+        fs::read_dir(fixture.path("pages")).unwrap().map(|page| page.unwrap().path()).collect();
+    assert!(pages.len() > 30, "{pages:?}");
+    for path in pages {
+        let page = fs::read_to_string(&path).unwrap();
+        let lines: Vec<&str> = page.lines().collect();
+        let is_flag = |line: &str| line.starts_with("\\fB\\-");
+        for pair in lines.windows(2).filter(|pair| is_flag(pair[0])) {
+            let has_text = !pair[1].starts_with('.') && !pair[1].starts_with("May also");
+            assert!(has_text, "{}: {} has no text", path.display(), pair[0]);
+        }
+    }
     assert!(fixture.run(&["man"]).1.contains(".TH telecine 1"));
     let (_, version, _) = fixture.run(&["version", "--json"]);
     let version: Value = serde_json::from_str(&version).unwrap();
@@ -270,4 +282,67 @@ fn a_mistyped_table_key_or_time_and_a_port_in_use_are_named_with_what_is_meant()
     let address = taken.local_addr().unwrap().to_string();
     let (code, _, err) = fixture.run(&["dashboard", "--sandbox", "--listen", &address]);
     assert!(code == 2 && err.contains("--listen 127.0.0.1:0") && err.contains("free port"), "{err}");
+}
+
+#[test]
+fn a_message_about_a_wrong_word_names_what_is_wrong_and_what_is_allowed() {
+    let fixture = CliFixture::new();
+    fixture.write("m.csv", &rows(1));
+    fixture.write("words.txt", "foo bar\nbaz\n");
+    fs::create_dir(fixture.path("folder")).unwrap();
+    for (args, code, text) in [
+        (&["check", "m.csv", "--max-errors", "0"][..], 2, "expected a whole number, 1 or more"),
+        (&["quota", "spend", "abc"], 2, "expected a whole number from 1 to 1000000"),
+        (&["dashboard", "--listen", "here"], 2, "expected an IP address and a port, such as 127.0.0.1:8088"),
+        (&["list", "--state", "searchable"], 2, "deleted; did you mean indexed?"),
+        (&["check", "m.csv", "--join", "no.csv:id"], 3, "cannot open the file of --join, no.csv"),
+        (&["check", "zz*.csv"], 3, "no file matches the pattern zz*.csv"),
+        (
+            &["status", "--ledger", "folder"],
+            2,
+            "cannot read the ledger folder: it is a folder, and a ledger is a file",
+        ),
+        (&["guess", "words.txt"], 3, "next: telecine check words.txt --map url=COLUMN"),
+    ] {
+        let (found, out, err) = fixture.run(args);
+        assert!(found == code && (out.clone() + &err).contains(text), "{args:?}: {found} {out}{err}");
+        assert!(!out.contains("telecine guess proposes"), "{out}");
+    }
+    fixture.write("telecine.toml", "\nrate = 15/s\n");
+    let (code, _, err) = fixture.run(&["config"]);
+    assert!(
+        code == 2 && err.contains("telecine.toml:2: a text must be in quotes, such as rate = \"15/s\""),
+        "{err}"
+    );
+    fixture.write("telecine.toml", "[account.main]\n[account.other]\n");
+    let (code, _, err) = fixture.run(&["status"]);
+    assert!(code == 2 && err.contains("choose one with --account NAME (main, other)"), "{err}");
+}
+
+#[test]
+fn a_variable_with_a_wrong_word_or_a_wrong_name_is_named() {
+    let fixture = CliFixture::new();
+    fixture.write("m.csv", &rows(1));
+    let with = |name: &str, value: &str| {
+        cli::result_of(&fixture.command(&["check", "m.csv"]).env(name, value).output().unwrap())
+    };
+    let (code, _, err) = with("TELECINE_JSON", "maybe");
+    assert!(
+        code == 2 && err.contains("the variable TELECINE_JSON takes 1, 0, true, false, yes and no"),
+        "{err}"
+    );
+    let (code, _, err) = with("TELECINE_MPA", "url=url");
+    assert!(
+        code == 0 && err.contains("TELECINE_MPA has no effect") && err.contains("did you mean TELECINE_MAP?"),
+        "{err}"
+    );
+}
+
+#[test]
+fn init_says_that_the_key_file_is_not_there_yet() {
+    let fixture = CliFixture::new();
+    let mut command = fixture.command(&["init", "--key-file", "none.key"]);
+    let (code, _, err) = cli::result_of(&command.stdin(Stdio::null()).output().unwrap());
+    assert!(code == 0 && err.contains("there is no key file none.key yet"), "{err}");
+    assert!(fixture.read("telecine.toml").contains("key-file = \"none.key\""));
 }

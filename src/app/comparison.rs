@@ -163,10 +163,8 @@ impl LedgerComparison {
 #[must_use]
 pub fn exit_code(scan: &Scan, comparison: &LedgerComparison) -> ExitCode {
     match (scan.rows, scan.good, scan.invalid) {
-        // a filter that leaves nothing is a mistake
-        (0, ..) if scan.left_out > 0 => ExitCode::ManifestInvalid,
-        (0, ..) => ExitCode::Success,
-        (_, 0, _) => ExitCode::ManifestInvalid,
+        // a filter that leaves nothing is a mistake, and a header alone is often an export that failed
+        (0, ..) | (_, 0, _) => ExitCode::ManifestInvalid,
         (_, _, 0) if comparison.expired == 0 && comparison.held_back == 0 => ExitCode::Success,
         _ => ExitCode::SomeFailed,
     }

@@ -2,13 +2,7 @@
 
 mod of_accounts;
 
-use std::{
-    fmt::Write as _,
-    fs, io,
-    path::{Path, PathBuf},
-    sync::atomic::AtomicU64,
-    time::Duration,
-};
+use std::{fmt::Write as _, path::PathBuf, sync::atomic::AtomicU64, time::Duration};
 
 use prometheus_client::{
     encoding::text::encode,
@@ -26,6 +20,7 @@ use crate::{
     domain::{Price, State, UnixMillis},
     error::ExitCode,
     ledger::{LedgerError, LedgerPlace, Snapshot},
+    output_file::write_whole,
 };
 
 /// How often the file is written during a run.
@@ -36,7 +31,7 @@ const RUNS_READ: u32 = 5;
 /// Where metrics are written, and of what.
 #[derive(Clone, Debug)]
 pub struct MetricsFile {
-    /// The file. It is replaced as a whole.
+    /// The file. It is written as a whole.
     pub path: PathBuf,
     /// What an upload costs, if that is known.
     pub price: Option<Price>,
@@ -74,7 +69,7 @@ impl MetricsFile {
     pub fn write(&self, ledger: Option<&LedgerPlace>, end: Option<&LastEnd>) -> Result<(), String> {
         let registry = MetricsRegistry { price: self.price, is_running: end.is_none() };
         let text = of_collector(&registry.text(ledger, end)?);
-        replace(&self.path, &text).map_err(|error| format!("{}: {error}", self.path.display()))
+        write_whole(&self.path, &text).map_err(|error| format!("{}: {error}", self.path.display()))
     }
 }
 
@@ -193,13 +188,4 @@ fn of_collector(open_metrics: &str) -> String {
         }
     }
     text
-}
-
-/// Replaces a file as a whole. The collector runs as another user, so everybody may read it.
-fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{}.part", std::process::id()));
-    let temporary = PathBuf::from(name);
-    fs::write(&temporary, text)?;
-    fs::rename(&temporary, path)
 }

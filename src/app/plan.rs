@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    domain::{Price, Rate, RowCounts, UnixMillis, counted},
+    domain::{Price, Rate, RowCounts, UnixMillis, counted, no_row_text},
     error::{Error, ExitCode},
     ledger::{LedgerPlace, PlannedAction, RerunPolicy, Snapshot},
     manifest::{Manifest, Scan, ScannedRow},
@@ -53,6 +53,34 @@ pub struct PlanBasis {
     pub rows: Vec<PlanField>,
     /// The limits in force.
     pub limits: Limits,
+    /// How much may be sent and paid.
+    pub budget: Budget,
+}
+
+/// How many uploads an import may make.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Budget {
+    /// Over all runs of the ledger, paid or possibly paid.
+    pub uploads_max: Option<u64>,
+    /// In one run.
+    pub rows_max: Option<u64>,
+}
+
+impl Budget {
+    /// How many uploads are left for the next run.
+    fn left(&self, snapshot: Option<&Snapshot>) -> Result<Option<u64>, Error> {
+        let spent = snapshot.map(Snapshot::committed_uploads).transpose()?.unwrap_or(0);
+        let of_ledger = self.uploads_max.map(|uploads| uploads.saturating_sub(spent));
+        Ok([of_ledger, self.rows_max].into_iter().flatten().min())
+    }
+
+    fn plan_fields(&self) -> [PlanField; 2] {
+        let field = |name, value: Option<u64>| PlanField {
+            name,
+            values: value.iter().map(ToString::to_string).collect(),
+        };
+        [field("max-uploads", self.uploads_max), field("max-rows", self.rows_max)]
+    }
 }
 
 /// A flag that a plan depends on, with its values.
@@ -111,6 +139,9 @@ pub struct Plan {
     /// The first of these.
     pub links_expire_first: Vec<String>,
     pub other_rates: Vec<OtherRate>,
+    /// Other ledgers of this user, where this one is not in use yet. If one of them serves the account, an import with this ledger
+    /// is refused.
+    pub other_ledgers: Vec<String>,
     /// The exit code.
     pub exit_code: ExitCode,
 }
@@ -149,9 +180,9 @@ pub fn plan(request: &PlanRequest, mut manifests: Vec<Manifest>, clock: &Clock) 
 
 /// A hash of the manifests, how they are read, the ledger and the limits.
 fn plan_id(basis: &PlanBasis, manifests: &[Manifest], snapshot: Option<&Snapshot>) -> Result<String, Error> {
-    let limits = limit_fields(&basis.limits);
+    let (limits, budget) = (limit_fields(&basis.limits), basis.budget.plan_fields());
     let mut parts = Vec::new();
-    for PlanField { name, values } in basis.reading.iter().chain(&basis.rows).chain(&limits) {
+    for PlanField { name, values } in basis.reading.iter().chain(&basis.rows).chain(&limits).chain(&budget) {
         parts.extend([(*name).to_owned(), values.len().to_string()]);
         parts.extend(values.iter().cloned());
     }
@@ -218,6 +249,8 @@ struct PlannedRows {
     /// The rows to send with links that expire, soonest first. 24 bytes each.
     expiring: Vec<ExpiringRow>,
     paths: Vec<String>,
+    /// How many of the rows the budget allows to send. `None`: all.
+    uploads_max: Option<u64>,
     stops: Option<String>,
 }
 
@@ -234,7 +267,9 @@ impl PlannedRows {
             ..Criteria::new(now, snapshot).for_import(request.reruns, request.probe_age_max)
         };
         let paths = manifests.iter().map(|manifest| manifest.path().to_owned()).collect();
-        let mut rows = Self { transfers, paths, ..Self::default() };
+        let uploads_max = request.basis.budget.left(snapshot)?;
+        let mut rows = Self { transfers, paths, uploads_max, ..Self::default() };
+        let mut to_send = 0;
         let concurrency = u64::try_from(limits::concurrency(&request.basis.limits)).unwrap_or(u64::MAX);
         if let Some(open) =
             snapshot.map(|snapshot| snapshot.too_many_in_doubt(concurrency, None)).transpose()?.flatten()
@@ -249,7 +284,10 @@ impl PlannedRows {
                 rows.count(planned);
                 if planned.is_sent() {
                     let url = &row.submission.url;
-                    rows.transfers.add(row.submission.file.as_ref().map(|file| file.size));
+                    if to_send < uploads_max.unwrap_or(u64::MAX) {
+                        rows.transfers.add(row.submission.file.as_ref().map(|file| file.size));
+                    }
+                    to_send += 1;
                     rows.note_expiry(path, *line, url.expires_at());
                     rows.note_foreign(path, *line, snapshot, row.submission.key().0)?;
                 }
@@ -321,6 +359,7 @@ fn build_plan(
 ) -> Plan {
     let limits = &request.basis.limits;
     let Slots { starts_at, last_at, sent, waits, expired, expired_first } = slots;
+    let beyond_budget = rows.to_send() - sent - expired;
     rows.comparison.expired = expired;
     // what the limits allow, or the transfer of files: whichever takes longer
     let answered = |last_at: UnixMillis, lane: usize| {
@@ -341,8 +380,10 @@ fn build_plan(
             }
         })
         .collect();
-    let nothing_left = (rows.scan.rows == 0 && rows.scan.left_out > 0)
-        .then(|| "--where or --account left out every row".to_owned());
+    let over_budget = (beyond_budget > 0).then(|| {
+        format!("the budget allows no more: {}", counted(beyond_budget, "row is left", "rows are left"))
+    });
+    let nothing_left = (rows.scan.rows == 0).then(|| no_row_text(rows.scan.left_out));
     Plan {
         schema: SCHEMA,
         id: plan_id,
@@ -360,7 +401,7 @@ fn build_plan(
             .map(|duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)),
         finish_at: finish_at.to_string(),
         seconds: finish_at.since_ms(starts_at) / 1000,
-        stops: nothing_left.or(rows.stops),
+        stops: nothing_left.or(rows.stops).or(over_budget),
         waits: waits
             .into_iter()
             .map(|(why, (times, wait_ms))| Wait { why, times, seconds: wait_ms / 1000 })
@@ -368,6 +409,7 @@ fn build_plan(
         links_expire: expired,
         links_expire_first: expired_first,
         other_rates,
+        other_ledgers: Vec::new(),
         exit_code: code,
     }
 }

@@ -139,7 +139,7 @@ pub async fn rehearse(
     let end = end_of_run("import", id, ended?, &request.limits, &clock, signal());
     let snapshot = ledger.snapshot().await?;
     let files = match &request.keep {
-        Some(folder) => report::write_tables(&snapshot, id, &folder.join("reports").join(&name))?,
+        Some(folder) => report::write_tables(&snapshot, id, end.at, &folder.join("reports").join(&name))?,
         None => Vec::new(),
     };
     let mut summary = Summary::of_run(&snapshot, end)?;

@@ -404,7 +404,7 @@ async fn finish(request: &RunRequest, ledger: &Ledger, end: EndOfRun, name: &str
     }
     let folder = request.reports.join(name);
     let written = blocking(move || {
-        summary.add_files(report::write_tables(&snapshot, run, &folder)?)?;
+        summary.add_files(report::write_tables(&snapshot, run, at, &folder)?)?;
         report::write_summary(&summary, &folder)?;
         Ok(summary)
     })

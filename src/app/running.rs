@@ -44,7 +44,7 @@ pub struct RunState {
     pub wait: Option<(UnixMillis, String)>,
     /// Items of its manifests that wait to be sent.
     pub pending: u64,
-    /// Accepted uploads per minute, over the last minute.
+    /// Accepted uploads of the last minute.
     pub uploads_per_minute: u64,
     /// When all of them will have been sent, by the limits. `None`: nothing is left, or it is still being read.
     pub sent_by: Option<UnixMillis>,
@@ -80,8 +80,7 @@ impl RunningRun {
         let limiter = limiter_of(snapshot, &self.limits, clock)?;
         let status = limiter.status();
         let started_at = self.row.started_at;
-        let span_ms = status.at.since_ms(started_at).clamp(1_000, RATE_SPAN_MS);
-        let pace = snapshot.pace_of_run(self.id, started_at, status.at.plus_ms(-span_ms))?;
+        let pace = snapshot.pace_of_run(self.id, started_at, status.at.plus_ms(-RATE_SPAN_MS))?;
         let manifests: Vec<ManifestId> =
             snapshot.manifests_of_run(self.id)?.into_iter().map(|(manifest, ..)| manifest).collect();
         let progress = snapshot.run_progress(self.id, &manifests, status.at.plus(LINK_LIFE_MIN))?;
@@ -102,7 +101,7 @@ impl RunningRun {
             wait: delay.and_then(|delay| Some((delay.until, delay_text(&delay)?))),
             quota: status,
             pending,
-            uploads_per_minute: pace.accepted.saturating_mul(60_000) / span_ms.unsigned_abs(),
+            uploads_per_minute: pace.accepted,
             sent_by,
             files: snapshot.files_sent()?,
             last_error: pace.last_error,

@@ -38,7 +38,19 @@ const EVERYDAY: &[(&str, &[&str])] = &[
     ),
     (
         "plan",
-        &["map", "tag", "where", "retry-failed", "probed-only", "rate", "cap", "price", "ledger", "json"],
+        &[
+            "map",
+            "tag",
+            "where",
+            "retry-failed",
+            "probed-only",
+            "rate",
+            "cap",
+            "price",
+            "max-uploads",
+            "ledger",
+            "json",
+        ],
     ),
     (
         "rehearse",

@@ -213,7 +213,8 @@ fn parse(wants_json: &mut bool) -> Result<CommandLine, Failure> {
     *wants_json |= has_flag(&matches, "json");
     // a nightly run prints what needs a human only
     if !has_flag(&matches, "cron") {
-        for note in &resolved.notes {
+        let set = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+        for note in variables::unknown(&Cli::command(), set).iter().chain(&resolved.notes) {
             let note = output::fitted(&format!("telecine: {note}"), &io::stderr());
             let _ = writeln!(io::stderr(), "{note}");
         }

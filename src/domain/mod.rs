@@ -30,7 +30,7 @@ pub use file_address::{FileStamp, is_file_address, path_of};
 pub use item::*;
 pub use limit::*;
 pub use object_address::{ObjectAddress, ObjectStorage, StorageAccount, is_object_address};
-pub use outcome::{RunOutcome, StopReason};
+pub use outcome::{RunOutcome, StopReason, no_row_remedy, no_row_text};
 pub use price::{Credits, Price, PriceError};
 pub use probe::{Probe, ProbeVerdict, Reach};
 pub use public_address::is_public;

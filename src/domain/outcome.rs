@@ -46,7 +46,7 @@ pub enum RunOutcome {
     Finished,
     /// Everything was sent, and the run was not to wait for indexing.
     NotWaited,
-    /// Filters left out every row of the manifests.
+    /// The manifests have no row, or filters left out every row.
     NothingLeft {
         left_out: u64,
     },
@@ -102,5 +102,24 @@ impl RunOutcome {
             | Self::Stopped { .. }
             | Self::Offline { .. } => false,
         }
+    }
+}
+
+/// Why no row was read: filters left out this many, or there was none.
+#[must_use]
+pub fn no_row_text(left_out: u64) -> String {
+    if left_out == 0 {
+        return "the manifest has no row".to_owned();
+    }
+    format!("--where or --account left out every row ({left_out})")
+}
+
+/// What to do about it.
+#[must_use]
+pub const fn no_row_remedy(left_out: u64) -> &'static str {
+    if left_out == 0 {
+        "check the program that writes the manifest: a header alone is often an export that failed"
+    } else {
+        "check the column and the value of --where, and whether rows name the account"
     }
 }

@@ -125,8 +125,12 @@ pub enum LedgerError {
     )]
     IsCopy { path: String, of: String, at: UnixMillis },
     /// A place where a copy cannot be made.
-    #[error("cannot copy the ledger to {place}: {cause}; name a new file, or a schema without tables")]
-    CopyTarget { place: String, cause: &'static str },
+    #[error("cannot copy the ledger to {place}: {cause}")]
+    CopyTarget {
+        place: String,
+        /// With what to do.
+        cause: String,
+    },
     /// What was written is not what was read.
     #[error(
         "the copy differs in the table {table} ({read} rows read, {written} in the copy), and was undone; the ledger is as it was. \
@@ -266,6 +270,15 @@ impl LedgerError {
             return format!("{holder} uses the ledger");
         }
         self.to_string()
+    }
+
+    /// A copy that was not written because its disk is full. The ledger that is copied is only read.
+    pub(super) fn of_copy(self, place: &str) -> Self {
+        if matches!(self, Self::DiskFull) {
+            let cause = "its disk is full; free some space there, or name a place on another disk".to_owned();
+            return Self::CopyTarget { place: place.to_owned(), cause };
+        }
+        self
     }
 
     /// Adds the ledger's path, which SQLite's errors do not contain.

@@ -13,6 +13,11 @@ const LINKS_MAX: usize = 40;
 /// The files of a ledger that is open: SQLite's three, and the lock.
 const SUFFIXES: &[&str] = &["", "-wal", "-shm", ".lock"];
 
+/// Refuses a folder in the place of a ledger.
+pub(super) fn refuse_folder(path: &Path) -> io::Result<()> {
+    if path.is_dir() { Err(io::Error::other("it is a folder, and a ledger is a file")) } else { Ok(()) }
+}
+
 /// Where a path leads when its symbolic links are followed. The file need not be there, but its folder must.
 ///
 /// It is done once, before the file is opened: a ledger has one lock whatever it is called, and SQLite follows no link.

@@ -18,6 +18,8 @@ pub struct LibraryDiff {
     pub bound: u64,
     /// Videos that are bound to an item, and listed: the two sides agree.
     pub matched: u64,
+    /// Videos that are bound to an item, and that the service shows by their number but does not list: the two sides agree.
+    pub shown_singly: u64,
     /// Videos of others that the user named as such. They are no findings.
     pub allowed: u64,
     /// Another namespace that lists the same videos: the service ignores namespaces. `None`: none was seen.
@@ -191,12 +193,13 @@ impl LibraryDiff {
     pub fn take_bound(&mut self, item: &BoundItem, result: ListingPresence) {
         let kind = match (result, item.state) {
             (ListingPresence::Missing, State::Deleted) => return,
-            (ListingPresence::Shown, State::Deleted) => DiffKind::Undeleted,
+            (_, State::Deleted) => DiffKind::Undeleted,
             (_, _) if item.is_deletion_ordered => DiffKind::DeletionOpen,
             (ListingPresence::Missing, _) => DiffKind::Missing,
-            (ListingPresence::Shown, State::Failed) => DiffKind::Failed,
-            (ListingPresence::Shown, _) => {
+            (_, State::Failed) => DiffKind::Failed,
+            (ListingPresence::Listed | ListingPresence::ShownSingly, _) => {
                 self.bound += 1;
+                self.shown_singly += u64::from(result == ListingPresence::ShownSingly);
                 return;
             }
         };
@@ -222,8 +225,10 @@ impl LibraryDiff {
 /// Whether the service shows a video of the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListingPresence {
-    /// In the listing, or singly.
-    Shown,
+    /// In the listing.
+    Listed,
+    /// Not in the listing, but by its number.
+    ShownSingly,
     /// In neither.
     Missing,
 }

@@ -8,6 +8,12 @@ pub enum ManifestError {
     /// It cannot be opened.
     #[error("cannot open the manifest {path}; {hint}", hint = open_hint(path))]
     Unreadable { path: String, source: std::io::Error },
+    /// A pattern that fits no file.
+    #[error("no file matches the pattern {pattern}; check its folder, and whether the files are there")]
+    NoMatch { pattern: String },
+    /// A second file cannot be opened.
+    #[error("cannot open the file of --join, {path}; check the path and its permissions")]
+    UnreadableJoin { path: String, source: std::io::Error },
     /// Reading failed on the way.
     #[error("{path}:{line}: reading the manifest failed; the rows before this line were taken")]
     Broken { path: String, line: u64, source: std::io::Error },

@@ -162,7 +162,13 @@ impl Joined {
         is_own_output: bool,
         missing: &MissingRules,
     ) -> Result<Self, ManifestError> {
-        let mut table = Table::open(&Ask::with_defaults(&join.path, &Dialect::default()))?;
+        let opened = Table::open(&Ask::with_defaults(&join.path, &Dialect::default()));
+        let mut table = opened.map_err(|error| {
+            if let ManifestError::Unreadable { path, source } = error {
+                return ManifestError::UnreadableJoin { path, source };
+            }
+            error
+        })?;
         let find = |names: &[String], name: &str, path: &str| {
             let found = super::mapping::find_name(names, name);
             found.ok_or_else(|| ManifestError::UnknownColumn {

@@ -105,7 +105,7 @@ pub(super) async fn ingest<T>(
             ManifestEnd::Broken(broken) => ingested.broken.push(broken),
         }
     }
-    let is_nothing_left = total.read == 0 && total.left_out > 0 && ingested.broken.is_empty();
+    let is_nothing_left = total.read == 0 && ingested.broken.is_empty();
     ingested.nothing_left = is_nothing_left.then_some(total.left_out);
     Ok(ingested)
 }

@@ -171,14 +171,14 @@ async fn compare_one<T: Transport>(
         };
         after = last.item;
         for item in &items {
-            let mut presence = ListingPresence::Shown;
+            let mut presence = ListingPresence::Listed;
             if !listed.contains(&item.video_no) {
                 presence = ListingPresence::Missing;
                 // a deleted video is expected to be missing
                 if item.state != State::Deleted && asked < SINGLY_MAX {
                     asked += 1;
                     if is_shown_singly(context, namespace, &item.video_no).await? {
-                        presence = ListingPresence::Shown;
+                        presence = ListingPresence::ShownSingly;
                         unlisted += 1;
                     }
                 }

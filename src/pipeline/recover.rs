@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     api::{IndexStatus, Transport},
-    domain::format_duration,
+    domain::{format_duration, no_row_text},
     events::Event,
     ledger::{LedgerError, Recovered, RunId, Snapshot, Store, VideoOwner},
     manifest::Manifest,
@@ -76,8 +76,7 @@ pub async fn recover<T: Transport>(
         return Ok(RecoveryOutcome::Incomplete { cause: broken.to_string() });
     }
     if let Some(left_out) = ingested.nothing_left {
-        let cause = format!("--where or --account left out every row ({left_out})");
-        return Ok(RecoveryOutcome::Incomplete { cause });
+        return Ok(RecoveryOutcome::Incomplete { cause: no_row_text(left_out) });
     }
     let mut recovery = Recovery::default();
     for pass in 1..=2 {

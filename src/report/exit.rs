@@ -2,7 +2,7 @@
 
 use super::{Counts, EndOfRun, counted};
 use crate::{
-    domain::{RowCounts, RunOutcome, StopReason, format_duration},
+    domain::{RowCounts, RunOutcome, StopReason, format_duration, no_row_remedy, no_row_text},
     error::ExitCode,
     ledger::{BadRowCounts, DiffEntry, DiffKind, LibraryDiff},
 };
@@ -123,14 +123,7 @@ fn status_of(end: &EndOfRun, results: &RunResults<'_>) -> ExitStatus {
             ExitStatus::new(ExitCode::Temporary, reason, next)
         }
         RunOutcome::NothingLeft { left_out } => {
-            let next = "check the column and the value of --where, and whether rows name the account";
-            let reason = format!("--where or --account left out every row ({left_out})");
-            ExitStatus::new(ExitCode::ManifestInvalid, reason, next)
-        }
-        RunOutcome::NotWaited | RunOutcome::Finished
-            if results.expired > 0 && count_open(items) == results.expired && items.needs_review == 0 =>
-        {
-            links_expired(results.expired, &open)
+            ExitStatus::new(ExitCode::ManifestInvalid, no_row_text(*left_out), no_row_remedy(*left_out))
         }
         RunOutcome::NotWaited | RunOutcome::Finished => status_of_finished(end, results),
     }
@@ -191,11 +184,15 @@ fn second_videos(library_diffs: &[LibraryDiff], open: &str, flags: &str) -> Opti
     Some(ExitStatus::new(ExitCode::NeedsReview, reason, &next))
 }
 
-fn links_expired(count: u64, open: &str) -> ExitStatus {
-    let links = counted(count, "link expired before it was sent", "links expired before they were sent");
-    let reason = format!("{links}; {open}");
-    let next = "sign the rows of unfinished.csv again and import them; a link signed again is the same video";
-    ExitStatus::new(ExitCode::SomeFailed, reason, next)
+fn links_expired(results: &RunResults<'_>, flags: &str) -> ExitStatus {
+    let links =
+        counted(results.expired, "link expired before it was sent", "links expired before they were sent");
+    let reason = format!("{links}; {}{}", open_items(results.items), bad_rows_text(&results.bad_rows));
+    let next = format!(
+        "sign the rows of unfinished.csv again and import them; a link signed again is the same video. If all bad rows stay as \
+         they are: telecine acknowledge --all{flags}"
+    );
+    ExitStatus::new(ExitCode::SomeFailed, reason, &next)
 }
 
 fn too_many_in_doubt(count: u64, items: &Counts, open: &str, flags: &str) -> ExitStatus {
@@ -229,13 +226,20 @@ fn status_of_finished(end: &EndOfRun, results: &RunResults<'_>) -> ExitStatus {
         return ExitStatus::new(ExitCode::NeedsReview, reason, &next);
     }
     let bad = results.bad_rows;
-    if count_open(items) > 0 {
+    // a row whose link expired is a bad row: it waits for a new link, not for this run
+    if count_open(items) > results.expired {
         return work_left(&end.outcome, items, &bad);
     }
     // where nobody watches, only news is worth a failed run
     let is_bad = if end.is_cron { bad.new > 0 } else { bad.new + bad.known > 0 };
+    if results.expired > 0 && is_bad {
+        return links_expired(results, &end.ledger_flags);
+    }
     if items.total == 0 && rows.invalid > 0 && is_bad {
-        let reason = format!("none of the {} could be sent", counted(rows.read, "row", "rows"));
+        let reason = match rows.read {
+            1 => "the row could not be sent".to_owned(),
+            read => format!("none of the {} rows could be sent", super::with_separators(read)),
+        };
         return ExitStatus::new(ExitCode::ManifestInvalid, reason, "see rejects.csv for what to correct");
     }
     if items.total == 0 && !end.broken_manifests.is_empty() {

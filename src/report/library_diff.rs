@@ -108,7 +108,9 @@ pub fn show_library_diff(report: &LibraryDiffReport, files: &[ReportFile], verdi
         ];
         let allowed = (library_diff.allowed, "of others, named by --allow");
         let findings = DiffKind::ALL.iter().map(|kind| (library_diff.count(*kind), kind.meaning()));
-        let more = std::iter::once(allowed).chain(findings).filter(|(count, _)| *count > 0);
+        let shown_singly =
+            (library_diff.shown_singly, "in the ledger, shown by the service by the number and not listed");
+        let more = [shown_singly, allowed].into_iter().chain(findings).filter(|(count, _)| *count > 0);
         for (count, what) in lines.into_iter().chain(more) {
             let _ = writeln!(text, "  {:>11} {what}", with_separators(count));
         }

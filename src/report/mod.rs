@@ -29,7 +29,7 @@ pub use exit::{ExitStatus, RunResults, Work, exit_status, stop_code, stop_reason
 pub use findings::{Findings, Severity};
 pub use html::{
     LivePart, LiveReport, LiveRun, LiveState, LiveWindow, live_page, live_parts, live_policy, live_sentence,
-    write_page,
+    page_text, write_page,
 };
 pub use library_diff::{LibraryDiffReport, show_library_diff, show_recovery, write_library_diff};
 pub use listed::ItemTable;
@@ -39,13 +39,16 @@ pub use reasons::Reason;
 pub use run_report::{ReportRequest, RunReport};
 pub use summary::{Compared, Counts, EndOfRun, QuotaUse, SCHEMA, Spend, Summary};
 pub use tables::TableSource;
-pub use text::{callbacks_line, counted, show_run_report, show_status, show_summary, with_separators};
+pub use text::{
+    callbacks_line, counted, show_rows, show_run_report, show_status, show_summary, with_separators,
+};
 pub use timeline::RunLimits;
 pub use unassigned::UnassignedRows;
 
 use std::path::{Path, PathBuf};
 
 use crate::{
+    domain::UnixMillis,
     error::Error,
     ledger::{RunId, Snapshot},
 };
@@ -66,9 +69,14 @@ pub fn try_folder(folder: &Path) -> Result<(), Error> {
 }
 
 /// Writes the CSV files of a run into `folder`, which is made. Returns what was written.
-pub fn write_tables(snapshot: &Snapshot, run: RunId, folder: &Path) -> Result<Vec<ReportFile>, Error> {
+pub fn write_tables(
+    snapshot: &Snapshot,
+    run: RunId,
+    at: UnixMillis,
+    folder: &Path,
+) -> Result<Vec<ReportFile>, Error> {
     files::make_folder(folder)?;
-    tables::write(snapshot, run, folder)
+    tables::write(snapshot, run, at, folder)
 }
 
 /// Writes `report.json` into `folder`.

@@ -100,12 +100,12 @@ impl From<&StateCounts> for Counts {
     }
 }
 
-/// The limits that a run kept, and the requests it made.
+/// The limits of uploads that a run kept, and the requests it made.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct QuotaUse {
-    /// The rate of uploads.
-    pub rate: String,
-    /// The caps of uploads.
+    /// The rate of uploads. `null`: the command uploads nothing.
+    pub rate: Option<String>,
+    /// The caps of uploads. Empty: there is none, or the command uploads nothing.
     pub caps: Vec<String>,
     /// Upload requests of this run.
     pub requests: u64,
@@ -180,6 +180,8 @@ pub struct Compared {
     pub bound: u64,
     /// Videos on which both sides agree.
     pub matched: u64,
+    /// More of these, which the service shows by their numbers and does not list, as while they are indexed.
+    pub shown_singly: u64,
     /// Videos of others that `verify --allow` names.
     pub allowed: u64,
     /// Another namespace that lists the same videos: the service ignores namespaces (`unique_id`), and each lists the whole
@@ -197,6 +199,7 @@ impl From<&LibraryDiff> for Compared {
             listed: library_diff.listed,
             bound: library_diff.bound,
             matched: library_diff.matched,
+            shown_singly: library_diff.shown_singly,
             allowed: library_diff.allowed,
             shared_with: library_diff.shared_with.clone(),
             findings: counts.filter(|(_, count)| *count > 0).collect(),
@@ -238,7 +241,7 @@ pub struct Summary {
     pub rows: RowCounts,
     /// Items of the run's manifests.
     pub items: Counts,
-    /// Rows that are invalid, or that were rejected, failed or given up.
+    /// Rows that are invalid, that were rejected, failed or given up, or whose link expired before they were sent.
     pub bad_rows: BadRowCounts,
     /// Pending items whose links have expired, or expire within a minute. They are not sent.
     pub expired: u64,
@@ -277,7 +280,7 @@ impl Summary {
         let work = if something_happened { Work::Done } else { Work::NoneLeft };
         let expired = snapshot.expired_of_run(end.run, end.at.plus(LINK_LIFE_MIN))?;
         // a run without manifests is about the items of the whole ledger
-        let bad_rows = snapshot.bad_row_counts((end.command != "reconcile").then_some(end.run))?;
+        let bad_rows = snapshot.bad_row_counts((end.command != "reconcile").then_some(end.run), end.at)?;
         let open_deletions = snapshot.open_deletions()?;
         let results = RunResults { rows: &rows, items: &items, bad_rows, work, expired, open_deletions };
         let status = exit_status(&end, &results);
@@ -288,6 +291,7 @@ impl Summary {
         let spend = Spend::of(snapshot, &ledger, end.price)?;
         let of_run = (end.command != "reconcile").then_some((end.run, row.name.as_str()));
         let reasons = reasons::read(snapshot, of_run, &end.ledger_flags)?;
+        let sends = end.command == "import";
         Ok(Self {
             schema: SCHEMA,
             telecine: env!("CARGO_PKG_VERSION"),
@@ -307,8 +311,8 @@ impl Summary {
             expired,
             ledger,
             quota: QuotaUse {
-                rate: end.rate,
-                caps: end.caps,
+                rate: sends.then_some(end.rate),
+                caps: if sends { end.caps } else { Vec::new() },
                 requests: requests.attempts,
                 accepted: requests.accepted,
                 refused: requests.refused,

@@ -150,6 +150,8 @@ struct ReportTables<'a> {
     snapshot: &'a Snapshot,
     /// What became final since then is new.
     started_at: UnixMillis,
+    /// The time of the report.
+    at: UnixMillis,
     own_columns: OwnColumns,
     layout: ColumnLayout<ManifestId>,
     success: ReportTable,
@@ -163,7 +165,12 @@ struct ReportTables<'a> {
 }
 
 /// Writes all files of a run. Files that would hold no row are left out, but for `success.csv` and `rejects.csv`.
-pub(super) fn write(snapshot: &Snapshot, run: RunId, folder: &Path) -> Result<Vec<ReportFile>, Error> {
+pub(super) fn write(
+    snapshot: &Snapshot,
+    run: RunId,
+    at: UnixMillis,
+    folder: &Path,
+) -> Result<Vec<ReportFile>, Error> {
     let layout = ColumnLayout::of_run(snapshot, run)?;
     let mut tables = ReportTables {
         success: ReportTable::create(folder, "success.csv", &layout, SUCCESS)?,
@@ -174,6 +181,7 @@ pub(super) fn write(snapshot: &Snapshot, run: RunId, folder: &Path) -> Result<Ve
         drifted: ReportTable::create(folder, "drifted.csv", &layout, DRIFTED)?,
         new: ReportTable::create(folder, "new.csv", &layout, NEW)?,
         started_at: snapshot.run(run)?.started_at,
+        at,
         own_columns: snapshot.own_columns(run)?,
         snapshot,
         layout,
@@ -196,8 +204,9 @@ pub(super) fn write(snapshot: &Snapshot, run: RunId, folder: &Path) -> Result<Ve
 
 impl ReportTables<'_> {
     fn take_item(&mut self, row: &ItemRow) -> Result<(), Error> {
-        let is_new = match BadRow::of_item(row) {
-            Some(bad) => self.snapshot.is_acknowledged(&bad)?.is_none(),
+        let bad = BadRow::of_item(row, self.at);
+        let is_new = match &bad {
+            Some(bad) => self.snapshot.is_acknowledged(bad)?.is_none(),
             None => row.final_at.is_some_and(|timestamp| timestamp >= self.started_at),
         };
         let (original, _) = self.layout.spread(row.manifest, &row.cells);
@@ -208,7 +217,11 @@ impl ReportTables<'_> {
         let video_no = row.video_no.as_deref().unwrap_or_default();
         let cause = row.cause.as_deref().unwrap_or_default();
         if is_new {
-            let message = if row.state == State::Indexed { "" } else { cause };
+            let message = match &bad {
+                Some(bad) => bad.cause(),
+                None if row.state == State::Indexed => "",
+                None => cause,
+            };
             self.new.row(original.clone(), &[manifest, &line, row.state.as_str(), video_no, message])?;
         }
         match row.state {

@@ -8,7 +8,7 @@ use super::{
     run_report::RunReport,
     summary::{Counts, Spend, Summary},
 };
-use crate::domain::{CallCounts, StopReason, at_most_shown, format_duration, shown_name};
+use crate::domain::{CallCounts, RowCounts, StopReason, at_most_shown, format_duration, shown_name};
 pub use crate::domain::{counted, with_separators};
 
 /// The summary at the end of a run.
@@ -18,17 +18,7 @@ pub fn show_summary(summary: &Summary) -> String {
     let took = format_duration(Duration::from_secs_f64(summary.seconds.max(0.0)));
     let _ = writeln!(text, "\ntelecine {} · {} · {}", summary.command, summary.service, summary.run);
     if summary.command == "import" {
-        let rows = &summary.rows;
-        push_head(&mut text, rows.read, ["row read", "rows read"]);
-        let lines = [
-            (rows.added, ["new"; 2]),
-            (rows.known, ["known from earlier"; 2]),
-            (rows.updated, ["took new content"; 2]),
-            (rows.drifted, ["differs from what was sent", "differ from what was sent"]),
-            (rows.duplicates, DUPLICATES),
-            (rows.invalid, ["invalid"; 2]),
-        ];
-        push_lines(&mut text, &lines);
+        text.push_str(&show_rows(&summary.rows));
     }
     let of_what = if summary.command == "import" { OF_MANIFESTS } else { OF_LEDGER };
     push_head(&mut text, summary.items.total, of_what);
@@ -39,25 +29,29 @@ pub fn show_summary(summary: &Summary) -> String {
     let bad = &summary.bad_rows;
     if bad.total > 0 {
         let (count, rows) = (with_separators(bad.total), if bad.total == 1 { "row" } else { "rows" });
-        let what = "(invalid, rejected, failed or given up)";
+        let what = "(invalid, rejected, failed, given up or expired)";
         let _ = writeln!(text, "\n  {count:>9} bad {rows} {what}: {}", show_bad_rows(bad));
     }
     if !summary.reasons.is_empty() {
         let _ = write!(text, "\n{}", show_reasons(&summary.reasons));
     }
     let quota = &summary.quota;
-    let caps = if quota.caps.is_empty() { String::new() } else { format!(", {}", quota.caps.join(", ")) };
+    let limits: Vec<&str> = quota.rate.iter().chain(&quota.caps).map(String::as_str).collect();
     let (no_credits, _) = stop_reason(StopReason::CreditsOut);
     let refused =
         if summary.exit_reason.starts_with(no_credits) { "refused: no credits" } else { "refused for now" };
-    let _ = writeln!(
-        text,
-        "\n  took {took}; {} at {}{caps}: {} accepted, {} {refused}",
-        counted(quota.requests, "upload request", "upload requests"),
-        quota.rate,
-        with_separators(quota.accepted),
-        with_separators(quota.refused)
-    );
+    let requests = if limits.is_empty() {
+        String::new()
+    } else {
+        format!(
+            "; {} at {}: {} accepted, {} {refused}",
+            counted(quota.requests, "upload request", "upload requests"),
+            limits.join(", "),
+            with_separators(quota.accepted),
+            with_separators(quota.refused)
+        )
+    };
+    let _ = writeln!(text, "\n  took {took}{requests}");
     if summary.spend.uploads > 0 {
         let _ = writeln!(text, "  {}", spend_line(&summary.spend));
     }
@@ -78,6 +72,23 @@ pub fn show_summary(summary: &Summary) -> String {
     if let Some(next_step) = &summary.next_step {
         let _ = writeln!(text, "  next: {next_step}");
     }
+    text
+}
+
+/// The rows that a run read, and what each of them was.
+#[must_use]
+pub fn show_rows(rows: &RowCounts) -> String {
+    let mut text = String::new();
+    push_head(&mut text, rows.read, ["row read", "rows read"]);
+    let lines = [
+        (rows.added, ["new"; 2]),
+        (rows.known, ["known from earlier"; 2]),
+        (rows.updated, ["took new content"; 2]),
+        (rows.drifted, ["differs from what was sent", "differ from what was sent"]),
+        (rows.duplicates, ["duplicate of another row", "duplicates of another row"]),
+        (rows.invalid, ["invalid"; 2]),
+    ];
+    push_lines(&mut text, &lines);
     text
 }
 
@@ -102,7 +113,6 @@ fn show_reasons(reasons: &[Reason]) -> String {
 
 const OF_MANIFESTS: [&str; 2] = ["item of these manifests", "items of these manifests"];
 const OF_LEDGER: [&str; 2] = ["item in the ledger", "items in the ledger"];
-const DUPLICATES: [&str; 2] = ["duplicate of another row", "duplicates of another row"];
 
 fn count_lines(counts: &Counts) -> [(u64, [&'static str; 2]); 11] {
     counts.by_state().map(|(count, state)| (count, [state.label(1), state.label(2)]))
@@ -155,9 +165,7 @@ pub fn show_run_report(report: &RunReport) -> String {
     let ended = run.ended_at.map_or_else(String::new, |at| format!(" to {at}"));
     let _ = writeln!(text, "  {}{ended}", run.started_at);
     if !report.is_of_ledger {
-        let rows = report.rows();
-        push_head(&mut text, rows.read, ["row read", "rows read"]);
-        push_lines(&mut text, &[(rows.duplicates, DUPLICATES), (rows.invalid, ["invalid"; 2])]);
+        text.push_str(&show_rows(report.rows()));
     }
     push_head(&mut text, report.items.total, if report.is_of_ledger { OF_LEDGER } else { OF_MANIFESTS });
     push_lines(&mut text, &count_lines(&report.items));

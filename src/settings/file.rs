@@ -20,6 +20,9 @@ const ACCOUNTS: &str = "account";
 /// The table of manifests.
 const MANIFESTS: &str = "manifest";
 
+/// How the parser says that a value has no quotes.
+const UNQUOTED: &str = "string values must be quoted";
+
 /// Where a setting holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Scope {
@@ -80,7 +83,7 @@ impl SettingsFile {
     }
 
     /// The text of a file; none when there is no such file.
-    fn text_of(path: &Path) -> io::Result<Option<String>> {
+    pub(crate) fn text_of(path: &Path) -> io::Result<Option<String>> {
         match fs::read_to_string(path) {
             Ok(text) => Ok(Some(text)),
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
@@ -90,10 +93,16 @@ impl SettingsFile {
         }
     }
 
-    fn read(path: &Path, text: &str) -> Result<Self, Error> {
+    pub(crate) fn read(path: &Path, text: &str) -> Result<Self, Error> {
         let lines = LineNumbers { path, text };
         let document = DeTable::parse(text).map_err(|error| {
-            lines.error(error.span().map_or(0, |duration| duration.start), &clean(error.message()))
+            let what = match error.message() {
+                message if message.starts_with(UNQUOTED) => {
+                    "a text must be in quotes, such as rate = \"15/s\"".to_owned()
+                }
+                message => clean(message),
+            };
+            lines.error(error.span().map_or(0, |duration| duration.start), &what)
         })?;
         let mut settings = Vec::new();
         for (key, value) in document.get_ref() {
@@ -151,10 +160,12 @@ impl SettingsFile {
     pub(crate) fn manifests(&self) -> Vec<(&str, usize)> {
         let mut found: Vec<(&str, usize)> = Vec::new();
         for setting in &self.settings {
-            if let Scope::Manifest(pattern) = &setting.scope
-                && !found.iter().any(|(known, _)| known == pattern)
-            {
-                found.push((pattern, setting.line));
+            if let Scope::Manifest(pattern) = &setting.scope {
+                match found.iter_mut().find(|(known, _)| known == pattern) {
+                    // the parser sorts the keys of a table
+                    Some((_, line)) => *line = setting.line.min(*line),
+                    None => found.push((pattern, setting.line)),
+                }
             }
         }
         found

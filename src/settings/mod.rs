@@ -8,6 +8,7 @@ pub mod credentials;
 mod defaults;
 mod file;
 pub(crate) mod network;
+mod section;
 
 use std::{
     cmp::Reverse,
@@ -18,6 +19,7 @@ use std::{
 
 use clap::{Arg, ArgMatches, Command};
 
+pub(crate) use self::section::{AddedSection, add_section};
 use self::{
     defaults::Defaults,
     file::{FileSetting, Scope, SettingValue, SettingsFile},
@@ -133,6 +135,12 @@ pub(crate) fn resolve(request: SettingsRequest<'_>) -> Result<ResolvedSettings, 
     arguments.splice(end..end, added);
     let accounts = files.iter().flat_map(SettingsFile::accounts).map(str::to_owned).collect();
     Ok(ResolvedSettings { command, arguments, effective, notes, accounts })
+}
+
+/// The accounts that the file of the folder defines, or else the given one. A file that cannot be read has been refused before.
+pub(crate) fn account_names(config: Option<&Path>) -> BTreeSet<String> {
+    let file = SettingsFile::open(config.unwrap_or(Path::new(PROJECT_FILE))).ok().flatten();
+    file.iter().flat_map(SettingsFile::accounts).map(str::to_owned).collect()
 }
 
 /// The existing files, by precedence.

@@ -19,6 +19,7 @@ const SHARED: &[&str] = &[
     "http_client",
     "http_server",
     "local_file",
+    "output_file",
     "redact",
     "retry",
     "suggest",
@@ -198,7 +199,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ),
     ("hyper::", &["src/http_server.rs", "src/api/streamed_body.rs"]),
     ("indicatif", &["src/cli/", "src/domain/count.rs"]),
-    ("tempfile", &["src/app/", "src/ledger/registry.rs", "src/report/files.rs"]),
+    ("tempfile", &["src/app/", "src/ledger/registry.rs", "src/output_file.rs", "src/report/files.rs"]),
     ("toml::", &["src/settings/"]),
     (
         "secrecy",

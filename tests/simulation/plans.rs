@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, time::Duration};
 
 use telecine::{
-    app::plan::{Plan, PlanBasis, PlanRequest, plan},
+    app::plan::{Budget, Plan, PlanBasis, PlanRequest, plan},
     clock::Clock,
     domain::UnixMillis,
     ledger::RerunPolicy,
@@ -15,7 +15,12 @@ use crate::support::harness::{Harness, T0, limits, spec};
 
 /// What `telecine plan` says of the next run.
 fn plan_of(harness: &Harness) -> Plan {
-    let basis = PlanBasis { reading: Vec::new(), rows: Vec::new(), limits: harness.limits.clone() };
+    let basis = PlanBasis {
+        reading: Vec::new(),
+        rows: Vec::new(),
+        limits: harness.limits.clone(),
+        budget: Budget::default(),
+    };
     let request = PlanRequest {
         ledger: harness.ledger().into(),
         basis,

@@ -9,8 +9,8 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-use super::{INTERVAL, LastEnd, MetricsRegistry, of_collector, replace};
-use crate::{blocking, clock::Clock, domain::Price, ledger::LedgerPlace};
+use super::{INTERVAL, LastEnd, MetricsRegistry, of_collector};
+use crate::{blocking, clock::Clock, domain::Price, ledger::LedgerPlace, output_file::write_whole};
 
 /// The file, and what is known of each account.
 pub struct AccountsMetrics {
@@ -73,7 +73,7 @@ impl AccountsMetrics {
             let text = registry.text_of(Some(account), ledger.as_ref(), end.as_ref())?;
             texts.push(of_collector(&text));
         }
-        replace(&self.path, &merged(&texts)).map_err(|error| format!("{}: {error}", self.path.display()))
+        write_whole(&self.path, &merged(&texts)).map_err(|error| format!("{}: {error}", self.path.display()))
     }
 
     /// The file.

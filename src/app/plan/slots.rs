@@ -39,7 +39,8 @@ impl Slots {
             expired: 0,
             expired_first: Vec::new(),
         };
-        if rows.to_send() == 0 {
+        let uploads_max = rows.uploads_max.unwrap_or(u64::MAX);
+        if rows.to_send() == 0 || uploads_max == 0 {
             return slots;
         }
         if let Some(delay) = limiter.delay(Endpoint::Upload) {
@@ -47,6 +48,9 @@ impl Slots {
         }
         let mut turns = Turns::of(limiter.forecast());
         for row in &rows.expiring {
+            if slots.sent == uploads_max {
+                break;
+            }
             if let Some(turn) = turns.of_link(row.expires_at) {
                 slots.take(turn);
                 continue;
@@ -58,6 +62,7 @@ impl Slots {
             }
         }
         let lasting = rows.to_send() - u64::try_from(rows.expiring.len()).unwrap_or(u64::MAX);
+        let lasting = lasting.min(uploads_max - slots.sent);
         let single = lasting.min(SLOTS_MAX);
         for _ in 0..single {
             slots.take(turns.next_turn());

@@ -38,7 +38,8 @@ pub(in crate::cli) struct BehaviourArgs {
     read_rate: Option<Limit>,
 
     /// The credits of each account. An upload costs one.
-    #[arg(long, value_name = "N", env = "TELECINE_SANDBOX_CREDITS")]
+    #[arg(long, value_name = "N", env = "TELECINE_SANDBOX_CREDITS",
+          value_parser = values::whole::<u64>(0..=u64::MAX))]
     credits: Option<u64>,
 
     /// The time until an upload is answered.
@@ -144,7 +145,8 @@ pub(in crate::cli) struct BehaviourArgs {
     retry_after: Option<values::DurationArg>,
 
     /// The random seed.
-    #[arg(long, value_name = "N", env = "TELECINE_SANDBOX_SEED", default_value_t = 1)]
+    #[arg(long, value_name = "N", env = "TELECINE_SANDBOX_SEED", default_value_t = 1,
+          value_parser = values::whole::<u64>(0..=u64::MAX))]
     seed: u64,
 }
 

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use clap::Args;
 
+use super::values;
 use crate::{
     app::{
         Destination,
@@ -20,7 +21,7 @@ pub(in crate::cli) struct CallbackListenArgs {
     ///
     /// A call settles a request without a clear answer sooner, and replaces polls. The service reaches the address by a reverse
     /// proxy with TLS. Without calls, everything goes on by polls. docs/callbacks.md has examples.
-    #[arg(long, value_name = "ADDRESS", env = "TELECINE_CALLBACK_LISTEN")]
+    #[arg(long, value_name = "ADDRESS", env = "TELECINE_CALLBACK_LISTEN", value_parser = values::address)]
     callback_listen: Option<SocketAddr>,
 }
 

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::Args;
 use url::Url;
 
+use super::values;
 use crate::app::{metrics::MetricsFile, notify::Notification};
 use crate::domain::Price;
 
@@ -37,7 +38,7 @@ pub(in crate::cli) struct HookArgs {
     ///
     /// It only reads, and ends with the run. If the address is in use, that is a warning. `telecine dashboard` serves the same
     /// page beside a run.
-    #[arg(long, value_name = "ADDRESS", env = "TELECINE_DASHBOARD", num_args = 0..=1,
+    #[arg(long, value_name = "ADDRESS", env = "TELECINE_DASHBOARD", num_args = 0..=1, value_parser = values::address,
           default_missing_value = DASHBOARD_ADDRESS, require_equals = true)]
     pub(in crate::cli) dashboard: Option<SocketAddr>,
 }

@@ -20,7 +20,7 @@ use crate::{
     error::Error,
     ledger::{LedgerPlace, registered_ledger, registered_ledgers},
     report,
-    settings::{PROJECT_FILE, credentials},
+    settings::{PROJECT_FILE, account_names, credentials},
 };
 
 /// The folder of ledgers, below the folder of a settings file or of a manifest.
@@ -134,6 +134,14 @@ impl LedgerArgs {
         if here.exists() {
             return Ok(here.into());
         }
+        let accounts = account_names(self.chosen.config.as_deref());
+        if target == Target::Service && self.chosen.account.is_none() && !accounts.is_empty() {
+            return Err(Error::Usage(format!(
+                "there is no ledger at {}, and each account of the settings has its own: choose one with --account NAME ({})",
+                here.display(),
+                accounts.into_iter().collect::<Vec<_>>().join(", ")
+            )));
+        }
         match &registered(target)[..] {
             [] => Ok(here.into()),
             [only] if !self.chosen.has_file() => Ok(only.clone()),
@@ -237,14 +245,18 @@ impl LedgerArgs {
 
 /// The flag with which a command in this folder finds a ledger, with a blank before it. Empty: it needs none.
 fn ledger_flag(target: Target, ledger: &LedgerPlace) -> String {
-    let real = |path: &Path| std::fs::canonicalize(path).or_else(|_| std::path::absolute(path));
-    let real = |path: &Path| real(path).unwrap_or_else(|_| path.to_path_buf());
     let file = ledger.file().map(real);
     if file.as_ref().is_some_and(|file| *file == real(&Path::new(FOLDER).join(file_name(target)))) {
         return String::new();
     }
     let shown = file.map_or_else(|| ledger.to_string(), |file| file.display().to_string());
     format!(" --ledger {}", report::shell_word(&shown))
+}
+
+/// A path as the file system has it, or the absolute path of what is not there.
+fn real(path: &Path) -> PathBuf {
+    let real = std::fs::canonicalize(path).or_else(|_| std::path::absolute(path));
+    real.unwrap_or_else(|_| path.to_path_buf())
 }
 
 /// The place of a new ledger: beside the settings file in use or the first manifest, or in the user's state folder where
@@ -309,6 +321,19 @@ impl ReadOnlyLedgerArgs {
     /// The flags with which another command finds this ledger and its account.
     pub(in crate::cli) fn flags(&self, path: &LedgerPlace) -> String {
         self.ledger.flags(self.target(), path)
+    }
+
+    /// The ledgers of this user, if this one is none of them: an account has one ledger. The sandbox has no account.
+    pub(in crate::cli) fn others_than(&self, path: &LedgerPlace) -> Vec<String> {
+        let known = if self.sandbox { Vec::new() } else { registered(Target::Service) };
+        let is_same = |known: &LedgerPlace| match (known.file(), path.file()) {
+            (Some(known), Some(path)) => real(known) == real(path),
+            _ => known.to_string() == path.to_string(),
+        };
+        if known.iter().any(is_same) {
+            return Vec::new();
+        }
+        known.iter().map(ToString::to_string).collect()
     }
 
     /// The ledger of a command that reads these manifests.

@@ -7,6 +7,7 @@
 )]
 
 pub(in crate::cli) mod behaviour;
+pub(in crate::cli) mod budget;
 pub(in crate::cli) mod callbacks;
 pub(in crate::cli) mod hooks;
 pub(in crate::cli) mod ledger;
@@ -22,6 +23,7 @@ pub(in crate::cli) mod service;
 pub(in crate::cli) mod settle;
 pub(in crate::cli) mod values;
 
+pub(in crate::cli) use budget::BudgetArgs;
 pub(in crate::cli) use callbacks::{CallbackArgs, CallbackListenArgs};
 pub(in crate::cli) use hooks::HookArgs;
 pub(in crate::cli) use ledger::{LedgerArgs, ReadOnlyLedgerArgs, Target, place};

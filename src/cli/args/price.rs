@@ -17,7 +17,7 @@ pub(in crate::cli) struct PriceArgs {
 
     /// With a price per minute: the length of the longest video, in minutes.
     #[arg(long, value_name = "N", env = "TELECINE_MINUTES_MAX", default_value_t = 60,
-          value_parser = clap::value_parser!(u32).range(1..=1440))]
+          value_parser = values::whole::<u32>(1..=1440))]
     pub(in crate::cli) minutes_max: u32,
 }
 

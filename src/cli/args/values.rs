@@ -1,6 +1,6 @@
 //! Values as users write them on the command line.
 
-use std::{str::FromStr, time::Duration};
+use std::{net::SocketAddr, ops::RangeInclusive, str::FromStr, time::Duration};
 
 use clap::ValueEnum;
 
@@ -8,6 +8,24 @@ use crate::{
     domain::{Credits, UnixMillis, parse_duration},
     manifest::{Field, Format, GeoOrder, Quote, SameBy, TooLong},
 };
+
+/// A whole number within bounds.
+pub(in crate::cli) fn whole<T: TryFrom<u64>>(
+    bounds: RangeInclusive<u64>,
+) -> impl Fn(&str) -> Result<T, String> + Clone + Send + Sync + 'static {
+    move |text| {
+        let number = text.parse::<u64>().ok().filter(|number| bounds.contains(number));
+        number.and_then(|number| T::try_from(number).ok()).ok_or_else(|| match bounds.clone().into_inner() {
+            (low, u64::MAX) => format!("expected a whole number, {low} or more"),
+            (low, high) => format!("expected a whole number from {low} to {high}"),
+        })
+    }
+}
+
+/// An address of this machine and a port.
+pub(in crate::cli) fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "expected an IP address and a port, such as 127.0.0.1:8088".to_owned())
+}
 
 /// A duration such as `90s`, `10m` or `1h30m`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

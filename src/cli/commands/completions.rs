@@ -4,7 +4,7 @@ use clap::{Args, Command};
 use clap_complete::Shell;
 
 use crate::{
-    cli::output::print,
+    cli::output::print_data,
     error::{Error, ExitCode},
 };
 
@@ -20,6 +20,6 @@ pub(in crate::cli) struct CompletionsArgs {
 pub(in crate::cli) fn completions(args: &CompletionsArgs, mut command: Command) -> Result<ExitCode, Error> {
     let mut text = Vec::new();
     clap_complete::generate(args.shell, &mut command, "telecine", &mut text);
-    print(&String::from_utf8_lossy(&text))?;
+    print_data(&String::from_utf8_lossy(&text))?;
     Ok(ExitCode::Success)
 }

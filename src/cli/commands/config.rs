@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
-    cli::output::{CommandEnd, print, print_end},
+    cli::output::{CommandEnd, print_data, print_end},
     error::{Error, ExitCode},
     redact,
     settings::{DefaultAccount, EffectiveSetting, SettingsRequest, resolve, shown},
@@ -87,7 +87,7 @@ pub(in crate::cli) fn show(
     if rows.is_empty() {
         text.push_str("  the defaults only; --all shows them\n");
     }
-    print(&text)?;
+    print_data(&text)?;
     Ok(ExitCode::Success)
 }
 

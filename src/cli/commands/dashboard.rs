@@ -13,7 +13,7 @@ use crate::{
         running::running,
     },
     cli::{
-        args::{ReadOnlyLedgerArgs, hooks::DASHBOARD_ADDRESS},
+        args::{ReadOnlyLedgerArgs, hooks::DASHBOARD_ADDRESS, values},
         block_on,
         output::{CommandEnd, print, print_end, print_json, runs::run_of},
         signals,
@@ -37,7 +37,7 @@ pub(in crate::cli) struct DashboardArgs {
     /// Only this machine reaches the default address. On another address the page needs the token that is printed with it, and
     /// whoever reads the network reads the page.
     #[arg(long, value_name = "ADDRESS", env = "TELECINE_DASHBOARD_LISTEN", default_value = DASHBOARD_ADDRESS,
-          help_heading = "Output")]
+          value_parser = values::address, help_heading = "Output")]
     listen: SocketAddr,
 
     #[command(flatten)]

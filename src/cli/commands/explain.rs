@@ -332,8 +332,9 @@ fn show_item(item: &ItemBody) -> String {
     let by = item.seen_by.as_ref().map(|run| format!(", last read by run {run}")).unwrap_or_default();
     field("in ledger", &format!("since {}{by}", item.admitted_at));
     field("identity", &format!("key {}, computed from {}", item.key, item.key_of));
+    let fields = if item.requests.is_empty() { "fields" } else { "sent as" };
     for (at, (name, value)) in item.fields.iter().enumerate() {
-        field(if at == 0 { "sent as" } else { "" }, &format!("{name} = {}", safe(value)));
+        field(if at == 0 { fields } else { "" }, &format!("{name} = {}", safe(value)));
     }
     if let Some(video_no) = &item.video_no {
         field("video", &redact::clean(video_no));

@@ -1,6 +1,9 @@
 //! `telecine guess`: proposes how to read an unknown file, and writes that as settings.
 
-use std::{fmt::Write as _, fs::OpenOptions, io::Write as _, path::PathBuf};
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
 use serde::Serialize;
@@ -13,8 +16,9 @@ use crate::{
     },
     domain::counted,
     error::{Error, ExitCode},
-    manifest::{self, Format, GeoOrder, Header, Inference, Manifest, ManifestSpec, Quote},
+    manifest::{self, Format, GeoOrder, Header, Inference, Manifest, ManifestError, ManifestSpec, Quote},
     report::SCHEMA,
+    settings::{AddedSection, add_section},
 };
 
 /// Rows shown as they would be sent.
@@ -26,7 +30,7 @@ pub(in crate::cli) struct GuessArgs {
     #[command(flatten)]
     manifest: ManifestArgs,
 
-    /// Write the proposal as settings into this file, which must not be there yet [default with the flag: telecine.toml].
+    /// Add the proposal as a table [manifest."FILE"] to these settings [default with the flag: telecine.toml].
     #[arg(long, value_name = "FILE", env = "TELECINE_WRITE", num_args = 0..=1, default_missing_value = "telecine.toml")]
     write: Option<PathBuf>,
 
@@ -68,22 +72,32 @@ pub(in crate::cli) fn guess(args: &GuessArgs) -> Result<ExitCode, Error> {
     let mut notes = infer.notes.clone();
     let (examples, problem) = match Manifest::open(&applied) {
         Ok(mut manifest) => (preview::rows(&mut manifest, 1, ROWS_SHOWN)?, None),
+        Err(ManifestError::NoUrlColumn { .. }) => {
+            (Vec::new(), Some("no column is recognised as the url; name it: --map url=COLUMN".to_owned()))
+        }
         Err(error) => (Vec::new(), Some(Error::from(error).chain())),
     };
     notes.extend(problem);
-    let command = command(&spec.path, &settings);
     let has_url = infer.has_url(spec);
-    let written = args.write.as_ref().filter(|_| has_url);
-    if let Some(path) = written {
-        write(path, &spec.path, &settings)?;
-    } else if args.write.is_some() {
-        notes.push("nothing was written: no column holds the addresses of videos".to_owned());
-    }
+    let missing = if has_url { "" } else { " --map url=COLUMN" };
+    let command = command(&spec.path, &settings) + missing;
+    let written = match &args.write {
+        Some(path) if has_url => write(path, &spec.path, &settings)?,
+        Some(_) => {
+            notes.push("nothing was written: no column holds the addresses of videos".to_owned());
+            ProposalFile::NotAsked
+        }
+        None => ProposalFile::NotAsked,
+    };
     let is_usable = examples.iter().any(|row| row.problems.is_empty());
+    let end = match &written {
+        ProposalFile::Refused(reason) => CommandEnd::failed(ExitCode::Usage, reason.clone()),
+        ProposalFile::NotAsked | ProposalFile::Written(_) if is_usable => CommandEnd::of(ExitCode::Success),
+        ProposalFile::NotAsked | ProposalFile::Written(_) => CommandEnd::of(ExitCode::ManifestInvalid),
+    };
     if args.json {
-        let code = if is_usable { ExitCode::Success } else { ExitCode::ManifestInvalid };
         print_end(
-            &CommandEnd::of(code),
+            &end,
             &Guessed {
                 schema: SCHEMA,
                 manifest: &spec.path,
@@ -101,22 +115,28 @@ pub(in crate::cli) fn guess(args: &GuessArgs) -> Result<ExitCode, Error> {
         for row in &examples {
             text.push_str(&show_row(row));
         }
-        match written {
-            Some(path) => {
-                let _ = writeln!(
-                    text,
-                    "\n  written to {}; next: telecine check {}",
-                    path.display(),
-                    quoted(&spec.path)
-                );
+        let next = match &written {
+            ProposalFile::Written(path) => {
+                format!("written to {}; next: telecine check {}", path.display(), quoted(&spec.path))
             }
-            None => {
-                let _ = writeln!(text, "\n  next: {command}");
-            }
-        }
+            ProposalFile::NotAsked | ProposalFile::Refused(_) => format!("next: {command}"),
+        };
+        let _ = writeln!(text, "\n  {next}");
         print(&text)?;
+        if let ProposalFile::Refused(reason) = written {
+            return Err(Error::Usage(reason));
+        }
     }
-    Ok(if is_usable { ExitCode::Success } else { ExitCode::ManifestInvalid })
+    Ok(end.exit_code)
+}
+
+/// What became of `--write`.
+enum ProposalFile<'a> {
+    /// It was not given, or there is nothing to write.
+    NotAsked,
+    Written(&'a Path),
+    /// The settings say how to read the file already.
+    Refused(String),
 }
 
 fn proposals(infer: &Inference) -> Vec<Proposed<'_>> {
@@ -266,22 +286,21 @@ fn toml_text(text: &str) -> String {
     quoted
 }
 
-fn write(path: &PathBuf, manifest: &str, settings: &[GuessedFlag]) -> Result<(), Error> {
+fn write<'a>(path: &'a Path, manifest: &str, settings: &[GuessedFlag]) -> Result<ProposalFile<'a>, Error> {
     let lines: Vec<String> = settings.iter().map(|setting| format!("{}\n", setting.toml())).collect();
-    let text = format!(
+    let section = format!(
         "# how to read {}: proposed by telecine guess\n[manifest.{}]\n{}",
         safe(manifest),
         toml_text(manifest),
         lines.concat()
     );
-    let file = OpenOptions::new().write(true).create_new(true).open(path);
-    file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|error| {
-        let what = if error.kind() == std::io::ErrorKind::AlreadyExists {
-            "it exists already; name another file, or remove it".to_owned()
-        } else {
-            error.to_string()
-        };
-        Error::Usage(format!("--write {}: {what}", path.display()))
+    Ok(match add_section(path, manifest, &section)? {
+        AddedSection::Added => ProposalFile::Written(path),
+        AddedSection::Known { origin, name } => ProposalFile::Refused(format!(
+            "--write: nothing was written: {origin} says how to read {}, in [manifest.\"{name}\"]; change that table, or remove it \
+             and run the command again",
+            safe(manifest)
+        )),
     })
 }
 

@@ -3,6 +3,7 @@
 use std::{
     fs::OpenOptions,
     io::{self, BufRead as _, IsTerminal as _, Write as _},
+    path::Path,
 };
 
 use clap::Args;
@@ -63,6 +64,13 @@ pub(in crate::cli) fn init(args: &InitArgs) -> Result<ExitCode, Error> {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(exists()),
         Err(error) => return Err(Error::Usage(format!("{PROJECT_FILE} cannot be written: {error}"))),
+    }
+    if let Some(path) = answers.key_file.as_ref().filter(|path| !Path::new(path).exists()) {
+        // if stderr is closed, nobody reads it
+        let _ = writeln!(
+            io::stderr(),
+            "telecine: there is no key file {path} yet; write the API key into it, and chmod 600 it"
+        );
     }
     let account = args.name.as_ref().map(|name| format!(" --account {name}")).unwrap_or_default();
     print(&format!(

@@ -9,10 +9,14 @@ use std::{
 use clap::Args;
 use schemars::JsonSchema;
 use serde::Serialize;
+use strum::VariantArray as _;
 
 use crate::{
     cli::{
-        args::{ReadOnlyLedgerArgs, values::SinceArg},
+        args::{
+            ReadOnlyLedgerArgs,
+            values::{self, SinceArg},
+        },
         output::{CommandEnd, NoFields, print_end, runs::run_of},
     },
     clock::Clock,
@@ -21,6 +25,7 @@ use crate::{
     ledger::{ListFilter, ListedItem, Snapshot},
     redact,
     report::{ItemTable, SCHEMA, counted},
+    suggest,
 };
 
 /// Flags of `telecine list`.
@@ -46,7 +51,7 @@ pub(in crate::cli) struct ListArgs {
     run: Option<String>,
 
     /// Show at most N items.
-    #[arg(long, value_name = "N", env = "TELECINE_LIMIT", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", env = "TELECINE_LIMIT", value_parser = values::whole::<u64>(1..=u64::MAX))]
     limit: Option<u64>,
 
     #[command(flatten)]
@@ -64,10 +69,14 @@ pub(in crate::cli) struct ListArgs {
 /// A state by its name, with `_`, `-` or a blank.
 fn state(text: &str) -> Result<State, String> {
     let name = text.trim().to_lowercase().replace(['-', ' '], "_");
+    let names = || State::VARIANTS.iter().map(|state| state.as_str());
+    // the words of summaries for states, where they are others
+    let by_label =
+        || State::VARIANTS.iter().find(|state| state.label(1).split(" (").next() == Some(text.trim()));
     State::from_str(&name).map_err(|_| {
-        "expected pending, sending, `in_doubt`, `accepted_unidentified`, `needs_review`, accepted, indexed, failed, rejected, \
-         abandoned or deleted"
-            .to_owned()
+        let near = by_label().map(|state| state.as_str()).or_else(|| suggest::nearest(&name, names()));
+        let hint = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+        format!("expected one of {}{hint}", names().collect::<Vec<_>>().join(", "))
     })
 }
 

@@ -15,7 +15,7 @@ use crate::{
     cli::{
         accounts::Accounts,
         args::{
-            ManifestArgs, PriceArgs, ReadOnlyLedgerArgs, RowArgs,
+            BudgetArgs, ManifestArgs, ReadOnlyLedgerArgs, RowArgs,
             limits::{BandwidthArgs, ReadLimitArgs, UploadLimitArgs, given},
         },
         output::{CommandEnd, print, print_end, progress::Working, show_unassigned},
@@ -41,7 +41,7 @@ pub(in crate::cli) struct PlanArgs {
     #[command(flatten)]
     reads: ReadLimitArgs,
     #[command(flatten)]
-    price: PriceArgs,
+    budget: BudgetArgs,
 
     #[command(flatten)]
     rows: RowArgs,
@@ -89,19 +89,25 @@ fn plan_of(args: &PlanArgs) -> Result<Plan, Error> {
     let limits = RequestedLimits::new(given(&args.limits, &args.reads), args.ledger.sandbox);
     let limits = limits.resolve_for(snapshot.as_ref())?;
     drop(snapshot);
+    let other_ledgers = args.ledger.others_than(&path);
     let request = PlanRequest {
         ledger: path,
-        basis: PlanBasis { reading: args.manifest.plan_fields(), rows: args.rows.plan_fields(), limits },
+        basis: PlanBasis {
+            reading: args.manifest.plan_fields(),
+            rows: args.rows.plan_fields(),
+            limits,
+            budget: args.budget.budget()?,
+        },
         reruns: args.rows.reruns(),
         probe_age_max: args.rows.probe_age_max(),
-        price: args.price.price(),
+        price: args.budget.price.price(),
         bandwidth: args.bandwidth.bwlimit,
     };
     let manifests = args.manifest.open_alone(args.json)?;
     let working = Working::on("reading the manifests and comparing them with the ledger; nothing is sent");
     let plan = plan::plan(&request, manifests, &Clock::real());
     drop(working);
-    plan
+    Ok(Plan { other_ledgers, ..plan? })
 }
 
 /// Plans the import of every account that the manifests name.
@@ -228,6 +234,14 @@ fn show_plan(plan: &Plan) -> String {
     }
     if let Some(stops) = &plan.stops {
         let _ = writeln!(text, "\n  would stop early: {stops}");
+    }
+    if !plan.other_ledgers.is_empty() {
+        let _ = writeln!(
+            text,
+            "\n  this ledger is not in use yet, and you have others. If one of them serves the account, an import with this one is \
+             refused; plan with it instead:\n  --ledger {}",
+            plan.other_ledgers.iter().map(|path| shell_word(path)).collect::<Vec<_>>().join("\n  --ledger ")
+        );
     }
     if plan.would_send > 0 {
         let _ = writeln!(

@@ -17,7 +17,7 @@ use crate::{
         args::{
             ReadOnlyLedgerArgs,
             limits::{ReadLimitArgs, UploadLimitArgs, given},
-            values::DurationArg,
+            values::{self, DurationArg},
         },
         block_on,
         output::{CommandEnd, print, print_end},
@@ -87,7 +87,7 @@ struct ForgetArgs {
 #[derive(Args, Debug)]
 struct SpendArgs {
     /// The number of uploads.
-    #[arg(value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(value_name = "COUNT", value_parser = values::whole::<u32>(1..=1_000_000))]
     count: u32,
 
     /// The time of the uploads, such as 2026-01-31T12:00:00Z [default: now].
@@ -116,21 +116,22 @@ fn timestamp(text: &str) -> Result<UnixMillis, String> {
 /// Shows the quota, or changes what is kept of it.
 pub(in crate::cli) fn quota(args: &QuotaArgs) -> Result<ExitCode, Error> {
     match &args.command {
-        None => show(&args.show, None),
-        Some(QuotaCommand::Set(args)) => set(&args.show),
+        None => show(&args.show, &args.show, None),
+        // the settings of files and variables are the defaults of `quota`
+        Some(QuotaCommand::Set(set_args)) => set(&set_args.show, &args.show),
         Some(QuotaCommand::Forget(args)) => forget(args),
         Some(QuotaCommand::Spend(args)) => spend(args),
     }
 }
 
-/// Shows every limit, and who carried out the order before it, if another process did.
-fn show(args: &ShowArgs, note: Option<String>) -> Result<ExitCode, Error> {
+/// Shows every limit under these settings, and what is to be said of the order before it.
+fn show(args: &ShowArgs, settings: &ShowArgs, note: Option<String>) -> Result<ExitCode, Error> {
     let path = args.ledger.path()?;
     let snapshot = Snapshot::open(&path)?;
     // beside a running import its limits are in force, whatever this command's own settings are
     let running = running(&snapshot, &path)?;
     let asked = running.as_ref().map_or_else(
-        || RequestedLimits::new(given(&args.limits, &args.reads), args.ledger.sandbox),
+        || RequestedLimits::new(given(&settings.limits, &settings.reads), args.ledger.sandbox),
         |run| run.limits.clone(),
     );
     let status = status_of(&snapshot, &asked)?;
@@ -228,23 +229,25 @@ fn show_quota(path: &LedgerPlace, service: &str, status: &QuotaStatus) -> String
     let mut text = format!("quota of {path} · {service}\n\n");
     let _ = writeln!(
         text,
-        "  {:<8} {:<16} {:<9} {:>9} {:>9}  {:<22} learned",
-        "endpoint", "limit", "counts", "used", "free", "next slot"
+        "  {:<8} {:<16} {:<9} {:>7} {:>7}  next slot",
+        "endpoint", "limit", "counts", "used", "free"
     );
     for window in &status.windows {
         let free = window.free.map_or_else(|| "?".to_owned(), |free| with_separators(u64::from(free)));
         let next = window.next_slot_at.map_or_else(|| "now".to_owned(), |timestamp| timestamp.to_string());
         let next =
             if window.free == Some(0) || window.next_slot_at.is_some() { next } else { "now".to_owned() };
-        let learned = window.learned.clone().unwrap_or_else(|| "-".to_owned());
         let _ = writeln!(
             text,
-            "  {:<8} {:<16} {:<9} {:>9} {free:>9}  {next:<22} {learned}",
+            "  {:<8} {:<16} {:<9} {:>7} {free:>7}  {next}",
             window.endpoint,
             window.limit,
             window.counts,
             with_separators(u64::from(window.used)),
         );
+        if let Some(learned) = &window.learned {
+            let _ = writeln!(text, "           learned: {learned}");
+        }
     }
     let wait = status.next_upload_at.after_now(status.at);
     let next = if wait.is_zero() {
@@ -268,7 +271,7 @@ fn show_quota(path: &LedgerPlace, service: &str, status: &QuotaStatus) -> String
     text
 }
 
-fn set(args: &ShowArgs) -> Result<ExitCode, Error> {
+fn set(args: &ShowArgs, settings: &ShowArgs) -> Result<ExitCode, Error> {
     let path = args.ledger.path_to_change()?;
     let mut requested = StoredLimits::default();
     requested.set(&given(&args.limits, &args.reads));
@@ -280,7 +283,26 @@ fn set(args: &ShowArgs) -> Result<ExitCode, Error> {
     let object = serde_json::to_string(&requested).map_err(|error| Error::Output(error.into()))?;
     let order = Order::Merge { name: LIMITS.to_owned(), object };
     let given = block_on(async { orders::give(&path, order).await })?;
-    show(args, given.note())
+    let notes: Vec<String> = given.note().into_iter().chain(overridden(&requested, settings)).collect();
+    show(args, settings, (!notes.is_empty()).then(|| notes.join("\n")))
+}
+
+/// Says which limits were set in vain, because settings go before what the ledger keeps.
+fn overridden(requested: &StoredLimits, settings: &ShowArgs) -> Option<String> {
+    let mut own = StoredLimits::default();
+    own.set(&given(&settings.limits, &settings.reads));
+    let pairs = [
+        ("rate", &requested.rate, &own.rate),
+        ("cap", &requested.cap, &own.cap),
+        ("list-rate", &requested.list_rate, &own.list_rate),
+        ("get-rate", &requested.get_rate, &own.get_rate),
+        ("total-rate", &requested.total_rate, &own.total_rate),
+    ];
+    let kept = pairs.into_iter().filter(|(_, new, own)| !new.is_empty() && !own.is_empty() && new != own);
+    let kept: Vec<String> = kept.map(|(name, _, own)| format!("{name} {}", own.join(", "))).collect();
+    (!kept.is_empty()).then(|| {
+        format!("runs that begin here keep {}: settings and variables go before the ledger", kept.join("; "))
+    })
 }
 
 fn forget(args: &ForgetArgs) -> Result<ExitCode, Error> {

@@ -16,6 +16,7 @@ use crate::{
             ManifestArgs, SettleArgs,
             behaviour::BehaviourArgs,
             limits::{ReadLimitArgs, UploadLimitArgs, given},
+            values,
         },
         block_on, finish,
         output::{CommandEnd, print, print_end, sinks},
@@ -42,7 +43,7 @@ pub(in crate::cli) struct RehearseArgs {
 
     /// The speed of the clock: at 1000, two hours take seven seconds.
     #[arg(long, value_name = "N", env = "TELECINE_SPEED", default_value_t = 1000, help_heading = "Mock service",
-          value_parser = clap::value_parser!(u32).range(1..=10_000))]
+          value_parser = values::whole::<u32>(1..=10_000))]
     speed: u32,
 
     /// The upload rate of the mock service [default: the same as --rate].

@@ -4,7 +4,7 @@ mod prune;
 
 pub(in crate::cli) use prune::PruneBody;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use schemars::JsonSchema;
@@ -14,7 +14,7 @@ use crate::{
     app::limits,
     cli::{
         args::{OutputArgs, PriceArgs, ReadOnlyLedgerArgs},
-        output::{CommandEnd, print, print_end, runs::run_of},
+        output::{CommandEnd, print, print_data, print_end, runs::run_of},
     },
     clock::Clock,
     domain::RowCounts,
@@ -23,6 +23,9 @@ use crate::{
     redact,
     report::{self, Counts, ReportFile, ReportRequest, RunReport, Spend},
 };
+
+/// The file name that means stdout.
+const STDOUT: &str = "-";
 
 /// Flags of `telecine report`.
 #[derive(Args, Debug)]
@@ -37,7 +40,7 @@ pub(in crate::cli) struct ReportArgs {
     #[arg(value_name = "RUN")]
     run: Option<String>,
 
-    /// Write one HTML page to this file. It needs no other file and no network.
+    /// Write one HTML page to this file, or to stdout with -. The page needs no other file and no network.
     ///
     /// The page shows the flow of the rows, progress, quota windows, indexing times, reasons, places, dates and credits.
     #[arg(long, value_name = "FILE", env = "TELECINE_HTML", help_heading = "Output")]
@@ -159,6 +162,9 @@ fn show(args: &ReportArgs) -> Result<ExitCode, Error> {
     };
     let run_report = RunReport::of(&snapshot, &request)?;
     if let Some(path) = &args.html {
+        if path == Path::new(STDOUT) {
+            return print_page(&run_report, args.output.json);
+        }
         report::write_page(&run_report, path)?;
     }
     if args.output.json {
@@ -168,6 +174,15 @@ fn show(args: &ReportArgs) -> Result<ExitCode, Error> {
     } else if !args.output.quiet {
         print(&report::show_run_report(&run_report))?;
     }
+    Ok(ExitCode::Success)
+}
+
+/// Prints the page alone.
+fn print_page(report: &RunReport, wants_json: bool) -> Result<ExitCode, Error> {
+    if wants_json {
+        return Err(Error::Usage("--html - and --json both write to stdout; give --html a file".to_owned()));
+    }
+    print_data(&report::page_text(report, Path::new(".")).map_err(Error::Output)?)?;
     Ok(ExitCode::Success)
 }
 

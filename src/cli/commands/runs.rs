@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::{
     app::{callbacks::published, running::running},
     cli::{
-        args::ReadOnlyLedgerArgs,
+        args::{ReadOnlyLedgerArgs, values},
         output::{
             CommandEnd, print, print_end,
             runs::{RunBody, end_of, run_of, show_runs, took},
@@ -19,7 +19,7 @@ use crate::{
     domain::{CallCounts, RowCounts},
     error::{Error, ExitCode},
     ledger::{LedgerPlace, RunRow, RunUploads, Snapshot},
-    report::{Counts, callbacks_line, with_separators},
+    report::{Counts, callbacks_line, show_rows, with_separators},
 };
 
 /// Flags of `telecine runs`.
@@ -43,7 +43,7 @@ enum RunsCommand {
 struct RunListArgs {
     /// Show at most N runs, the newest first.
     #[arg(long, value_name = "N", env = "TELECINE_LIMIT", default_value_t = 20,
-          value_parser = clap::value_parser!(u32).range(1..))]
+          value_parser = values::whole::<u32>(1..=u64::MAX))]
     limit: u32,
 
     #[command(flatten)]
@@ -173,15 +173,15 @@ fn show(args: &RunShowArgs) -> Result<ExitCode, Error> {
         let _ = writeln!(text, "  read {}", crate::redact::clean(manifest));
     }
     let numbers = [
-        (rows.read, ["row read", "rows read"]),
-        (rows.invalid, ["invalid row", "invalid rows"]),
-        (rows.duplicates, ["duplicate of another row", "duplicates of another row"]),
         (items.total, ["item of these rows", "items of these rows"]),
         (uploads.uploaded, ["uploaded in this run"; 2]),
         (uploads.searchable, ["of these searchable now"; 2]),
         (uploads.failed, ["of these failed (not indexed)"; 2]),
         (uploads.rejected, ["rejected by the service in this run"; 2]),
     ];
+    if !manifests.is_empty() {
+        text.push_str(&show_rows(&rows));
+    }
     let _ = writeln!(text);
     for (count, [one, many]) in numbers.iter().filter(|(count, _)| *count > 0) {
         let what = if *count == 1 { one } else { many };

@@ -9,7 +9,10 @@ use crate::{
         self,
         sandbox::{mock_service, start},
     },
-    cli::{args::behaviour::BehaviourArgs, output::print},
+    cli::{
+        args::{behaviour::BehaviourArgs, values},
+        output::print,
+    },
     domain::Limit,
     error::{Error, ExitCode},
     sandbox::Policy,
@@ -19,7 +22,8 @@ use crate::{
 #[derive(Args, Debug)]
 pub(in crate::cli) struct SandboxArgs {
     /// The loopback address to listen on. Port 0: a free port, which is printed.
-    #[arg(long, value_name = "ADDRESS", env = "TELECINE_LISTEN", default_value = "127.0.0.1:8765")]
+    #[arg(long, value_name = "ADDRESS", env = "TELECINE_LISTEN", default_value = "127.0.0.1:8765",
+          value_parser = values::address)]
     listen: SocketAddr,
 
     /// The upload rate of each account (API key).

@@ -4,7 +4,7 @@ use clap::{Args, Command, ValueEnum};
 
 use crate::{
     app::schedule::{KubernetesKind, ScheduledCommand, crontab, kubernetes, systemd_units},
-    cli::output::print,
+    cli::output::print_data,
     error::{Error, ExitCode},
 };
 
@@ -100,6 +100,6 @@ pub(in crate::cli) fn schedule(args: &ScheduleArgs, command_line: &Command) -> R
             format!("{}{enable}", files.concat())
         }
     };
-    print(&text)?;
+    print_data(&text)?;
     Ok(ExitCode::Success)
 }

@@ -21,7 +21,7 @@ use crate::{
         args::{PriceArgs, ReadOnlyLedgerArgs},
         block_on,
         output::{
-            CommandEnd, fitted, print, print_end,
+            CommandEnd, fitted, print, print_data, print_end,
             runs::{RunBody, end_of, show_latest},
         },
     },
@@ -225,7 +225,7 @@ pub(in crate::cli) fn status(args: &StatusArgs) -> Result<ExitCode, Error> {
         };
         print_end(&CommandEnd::of(ExitCode::Success), &body)?;
     } else {
-        print(&fitted(&as_text(args, &path, &shown), &io::stdout()))?;
+        print(&as_text(args, &path, &shown))?;
     }
     Ok(ExitCode::Success)
 }
@@ -264,7 +264,7 @@ fn as_text(args: &StatusArgs, path: &LedgerPlace, shown: &Shown) -> String {
         let _ = writeln!(text, "    {}, {left} left to send, limits {}", state.phase, state.limits);
         let _ = writeln!(
             text,
-            "    {} per minute now{}",
+            "    {} in the last minute{}",
             counted(state.uploads_per_minute, "upload", "uploads"),
             ends(state)
         );
@@ -311,7 +311,7 @@ async fn watch(args: &StatusArgs, path: &LedgerPlace, snapshot: &Snapshot) -> Re
         let shown = read(args, path, snapshot)?;
         if is_redrawn {
             let text = fitted(&as_text(args, path, &shown), &io::stdout());
-            print(&format!("{CLEAR}{text}"))?;
+            print_data(&format!("{CLEAR}{text}"))?;
         } else {
             let line = as_line(&shown);
             if line != last {
@@ -326,7 +326,7 @@ async fn watch(args: &StatusArgs, path: &LedgerPlace, snapshot: &Snapshot) -> Re
     }
 }
 
-/// `uploading: 1,204 of 5,000 searchable, 3,700 left to send, 12 failed or rejected, 58 per minute`.
+/// `uploading: 1,204 of 5,000 searchable, 3,700 left to send, 12 failed or rejected, 58 uploads in the last minute`.
 fn as_line(shown: &Shown) -> String {
     let items = &shown.items;
     let what = match &shown.running {
@@ -346,7 +346,8 @@ fn as_line(shown: &Shown) -> String {
         let _ = write!(text, ", {} {what}", count(*number));
     }
     if let Some((_, state)) = &shown.running {
-        let _ = write!(text, ", {} per minute", counted(state.uploads_per_minute, "upload", "uploads"));
+        let _ =
+            write!(text, ", {} in the last minute", counted(state.uploads_per_minute, "upload", "uploads"));
     }
     text
 }

@@ -202,7 +202,7 @@ async fn undo_duplicates(args: &UndoArgs) -> Result<ExitCode, Error> {
             return end_open(args, &open, ExitCode::Success, NOTHING.to_owned(), body).await;
         }
         open.context.ledger.close().await;
-        return end_list(args, body, "of rows that have another one", &command);
+        return end_list(args, body, "of rows that have another video", &command);
     }
     let order = order_of(args, &open)?;
     let deleted = tokio::select! {
@@ -341,7 +341,7 @@ fn show_line(args: &UndoArgs, line: &UndoLine) -> Result<(), Error> {
 /// Ends a command that only listed.
 fn end_list(args: &UndoArgs, mut body: UndoBody, what: &str, command: &str) -> Result<ExitCode, Error> {
     if body.delete == 0 {
-        return end(args, ExitCode::Success, format!("{NOTHING} ({what})"), &body);
+        return end(args, ExitCode::Success, format!("there is no video {what} to delete"), &body);
     }
     let credits =
         body.credits.as_ref().map(|credits| format!(", whose uploads cost {}", at_most_shown(credits)));

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::print;
+use super::print_data;
 use crate::{
     error::{Error, ExitCode},
     report::{SCHEMA, Summary},
@@ -69,12 +69,12 @@ pub(in crate::cli) struct NoFields {}
 /// Prints one value as one line of JSON on stdout.
 pub(in crate::cli) fn print_json(value: &impl Serialize) -> Result<(), Error> {
     let line = serde_json::to_string(value).map_err(|error| Error::Output(error.into()))?;
-    print(&format!("{line}\n"))
+    print_data(&format!("{line}\n"))
 }
 
 /// Prints the last object of a command.
 pub(in crate::cli) fn print_end(end: &CommandEnd, body: &impl Serialize) -> Result<(), Error> {
-    print(&format!("{}\n", end_line(end, body)?))
+    print_data(&format!("{}\n", end_line(end, body)?))
 }
 
 /// The last object of a command. The fields of the end replace fields of the same name in `body`.

@@ -13,8 +13,6 @@ use crate::{
 
 /// The span of the present rate, in milliseconds.
 const RATE_SPAN_MS: i64 = 60_000;
-/// A rate of less time would jump with every upload.
-const RATE_SPAN_MS_MIN: i64 = 5_000;
 /// Acceptances that are kept for the rate at most.
 const ACCEPTED_MAX: usize = 100_000;
 /// A narrower line does not name the zone of its times.
@@ -180,13 +178,11 @@ impl RunView {
         (done + open > 0).then(|| done * 100 / (done + open))
     }
 
-    /// Accepted uploads per minute.
+    /// Accepted uploads of the last minute. Before a minute has passed, no more are claimed.
     fn rate(&self, now: UnixMillis) -> Option<u64> {
-        let begun_at = self.accepted.front()?.min(&now).to_owned();
-        let span_ms = now.since_ms(begun_at).clamp(RATE_SPAN_MS_MIN, RATE_SPAN_MS);
-        let since = now.plus_ms(-span_ms);
-        let count = self.accepted.iter().rev().take_while(|at| **at >= since).count() as u64;
-        Some(count * 60_000 / span_ms.unsigned_abs())
+        self.accepted.front()?;
+        let since = now.plus_ms(-RATE_SPAN_MS);
+        Some(self.accepted.iter().rev().take_while(|at| **at >= since).count() as u64)
     }
 }
 
@@ -231,18 +227,22 @@ pub(super) fn width_of(stream: &impl AsFd) -> usize {
     usize::from(if width == 0 { WIDTH_DEFAULT } else { width })
 }
 
-/// A text in lines of at most `width` columns, broken between words. A longer word has a line of its own.
+/// A line in lines of at most `width` columns, broken between words and indented as it is. A longer word has a line of its own.
 pub(super) fn wrapped(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return text.to_owned();
     }
-    let (mut lines, mut column) = (String::new(), 0);
-    for word in text.split(' ') {
+    let indent = text.bytes().take_while(|byte| *byte == b' ').count();
+    let margin = " ".repeat(indent.min(width / 2));
+    let (mut lines, mut column) = (margin.clone(), margin.len());
+    for word in text.trim_start_matches(' ').split(' ') {
         let length = word.chars().count();
-        if column > 0 && column + 1 + length > width {
+        let is_first = column == margin.len();
+        if !is_first && column + 1 + length > width {
             lines.push('\n');
-            column = 0;
-        } else if column > 0 {
+            lines.push_str(&margin);
+            column = margin.len();
+        } else if !is_first {
             lines.push(' ');
             column += 1;
         }
@@ -271,19 +271,28 @@ impl LineZone<'_> {
     }
 }
 
-/// The time, with the date if it is not within a day.
+/// The time, with the date if it is on another day.
 fn clock_time(at: UnixMillis, now: UnixMillis, zone: LineZone<'_>) -> String {
-    zone.show(at, if is_near(at, now) { "%H:%M:%S" } else { "%b %d %H:%M" })
+    zone.show(at, if is_same_day(at, now, zone.zone) { "%H:%M:%S" } else { "%b %d %H:%M" })
 }
 
-/// The same without seconds, for a forecast. A date alone names no zone.
+/// The same without seconds, for a forecast. What is far away, and a narrow line, have the date alone, which names no zone.
 fn end_time(at: UnixMillis, now: UnixMillis, zone: LineZone<'_>) -> String {
-    if is_near(at, now) { zone.show(at, "%H:%M") } else { shown_time(at, "%b %d", zone.zone) }
+    if is_same_day(at, now, zone.zone) {
+        zone.show(at, "%H:%M")
+    } else if zone.is_named && at.since_ms(now).abs() < FAR_MS {
+        zone.show(at, "%b %d %H:%M")
+    } else {
+        shown_time(at, "%b %d", zone.zone)
+    }
 }
+
+/// From here on the hour of a forecast is not worth its place.
+const FAR_MS: i64 = 48 * 3_600_000;
 
 /// Whether a time needs no date.
-pub(super) const fn is_near(at: UnixMillis, now: UnixMillis) -> bool {
-    at.since_ms(now).abs() < 20 * 3_600_000
+pub(super) fn is_same_day(at: UnixMillis, now: UnixMillis, zone: &TimeZone) -> bool {
+    shown_time(at, "%Y-%m-%d", zone) == shown_time(now, "%Y-%m-%d", zone)
 }
 
 /// A time in a zone.
@@ -343,9 +352,13 @@ mod tests {
             for width in [20, 39, 40, 79, 80, 119, 120] {
                 let line = view.line(now, width, &TimeZone::UTC);
                 assert!(line.chars().count() <= width, "{width}: {line}");
-                // a narrow line only leaves out the name of the zone
-                let is_whole =
-                    |part: &str| all.iter().any(|own| own.trim_end_matches(" UTC") == part || *own == part);
+                // a narrow line only leaves out the name of the zone, and the hour of another day
+                let is_whole = |part: &str| {
+                    let is_of = |own: &&str| {
+                        ["", " UTC", " 07:13 UTC"].iter().any(|end| own.strip_suffix(end) == Some(part))
+                    };
+                    all.iter().any(is_of)
+                };
                 assert!(line.split(JOINT).all(is_whole), "{width}: {line}");
             }
         }
@@ -357,6 +370,7 @@ mod tests {
         assert_eq!(wrapped(text, 33), "big.csv: 3,000 rows read, 0\ninvalid, 1,204 duplicates");
         assert_eq!(wrapped(text, 80), text);
         assert_eq!(wrapped("  indented", 10), "  indented");
+        assert_eq!(wrapped("  a line that is indented", 12), "  a line\n  that is\n  indented");
         assert_eq!(wrapped("a https://host/long b", 8), "a\nhttps://host/long\nb");
     }
 
@@ -364,11 +378,22 @@ mod tests {
     fn a_narrow_terminal_still_shows_phase_percent_rate_and_finish() {
         let line = view().line(T0.plus_ms(50_000), 40, &TimeZone::UTC);
         let parts: Vec<&str> = line.split(JOINT).collect();
-        assert_eq!(parts[..3], ["uploading", "16%", "60/min"], "{line}");
+        assert_eq!(parts[..3], ["uploading", "16%", "50/min"], "{line}");
         assert!(parts[3].starts_with("ends "), "{line}");
         // no event came for so long that the time is over
         let late = view().line(T0.plus_ms(10 * 3_600_000), 120, &TimeZone::UTC);
         assert!(!late.contains("ends "), "{late}");
+    }
+
+    #[test]
+    fn a_time_of_another_day_has_its_date() {
+        // T0 is 22:13:20 in UTC
+        let zone = LineZone { zone: &TimeZone::UTC, is_named: true };
+        let hours = |hours: i64| T0.plus_ms(hours * 3_600_000);
+        assert_eq!(end_time(hours(1), T0, zone), "23:13 UTC");
+        assert_eq!(end_time(hours(12), T0, zone), "Nov 15 10:13 UTC");
+        assert_eq!(end_time(hours(72), T0, zone), "Nov 17");
+        assert_eq!(clock_time(hours(3), T0, zone), "Nov 15 01:13 UTC");
     }
 
     #[test]

@@ -25,8 +25,13 @@ use crate::{
     report::{counted, with_separators},
 };
 
-/// Prints data to stdout. A reader that went away is no error.
+/// Prints a text for people to stdout. On a terminal its lines are broken between words.
 pub(in crate::cli) fn print(text: &str) -> Result<(), Error> {
+    print_data(&fitted(text, &io::stdout()))
+}
+
+/// Prints to stdout as it is: for programs, and for what is copied. A reader that went away is no error.
+pub(in crate::cli) fn print_data(text: &str) -> Result<(), Error> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

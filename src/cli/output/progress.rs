@@ -16,7 +16,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, P
 use jiff::tz::TimeZone;
 
 use super::{
-    live::{RunView, is_near, shown_time, width_of, wrapped},
+    live::{RunView, is_same_day, shown_time, width_of, wrapped},
     show_problem,
 };
 use crate::{
@@ -157,9 +157,14 @@ impl TerminalSink {
         // the live line shows the reason of the wait, but not the hint
         if self.bar.is_none() || hint.is_some() {
             let hint = hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
-            // a line that begins with a time in UTC has no other zone
-            let until = if self.has_times { until.to_string() } else { show_time(until, at) };
-            self.emit(at, &format!("waiting until {until}: {reason}{hint}"));
+            let until = match until.since_ms(at) {
+                // its end would be shown as the present time
+                ..1_000 => "less than 1 s".to_owned(),
+                // a line that begins with a time in UTC has no other zone
+                _ if self.has_times => format!("until {until}"),
+                _ => format!("until {}", show_time(until, at)),
+            };
+            self.emit(at, &format!("waiting {until}: {reason}{hint}"));
         }
     }
 
@@ -340,7 +345,7 @@ fn row_message(event: &Event) -> Option<String> {
     })
 }
 
-/// What was found in a manifest, how it is mapped, and which columns are not used: one line each.
+/// What was found in a manifest, how it is mapped, and which columns are unused: one line each.
 fn manifest_opened(path: &str, mapping: &str, unused_columns: &[String], found: &[String]) -> String {
     let mut text = String::new();
     if !found.is_empty() {
@@ -368,7 +373,7 @@ fn manifest_read(path: &str, counts: RowCounts, left_out: u64, unmatched: u64) -
         counted(counts.duplicates, "duplicate", "duplicates")
     );
     for (count, what) in
-        [(left_out, "excluded by --where or of another account"), (unmatched, "without a match in --join")]
+        [(left_out, "left out by --where or --account"), (unmatched, "without a match in --join")]
     {
         if count > 0 {
             let _ = write!(text, ", {} {what}", with_separators(count));
@@ -382,10 +387,11 @@ fn rows(count: u64) -> String {
     counted(count, "row", "rows")
 }
 
-/// The local time with its zone, with the date if it is not within a day.
+/// The local time with its zone, with the date if it is on another day.
 fn show_time(timestamp: UnixMillis, now: UnixMillis) -> String {
-    let format = if is_near(timestamp, now) { "%H:%M:%S %Z" } else { "%Y-%m-%d %H:%M %Z" };
-    shown_time(timestamp, format, &TimeZone::system())
+    let zone = TimeZone::system();
+    let format = if is_same_day(timestamp, now, &zone) { "%H:%M:%S %Z" } else { "%Y-%m-%d %H:%M %Z" };
+    shown_time(timestamp, format, &zone)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::safe;
 use crate::{
     domain::{UnixMillis, format_duration},
     error::Error,
@@ -72,7 +73,7 @@ pub(in crate::cli) fn run_of(snapshot: &Snapshot, name: &str) -> Result<RunId, E
 /// How a run ended: `exit 0: …`, `running (process 4711 on host)` or `killed, or the machine stopped`.
 pub(in crate::cli) fn end_of(run: &RunRow, running: Option<&str>) -> String {
     match (run.exit_code, &run.exit_reason, running) {
-        (Some(code), Some(reason), _) => format!("exit {code}: {}", crate::redact::clean(reason)),
+        (Some(code), Some(reason), _) => format!("exit {code}: {}", safe(reason)),
         (_, _, Some(process)) => format!("running ({process})"),
         (_, _, None) => "killed, or the machine stopped".to_owned(),
     }

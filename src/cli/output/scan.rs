@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use super::show_problem;
 use crate::{
     app::comparison::LedgerComparison,
+    domain::{no_row_remedy, no_row_text},
     manifest::{DuplicateExample, Example, Manifest, ProblemCount, Scan, UnusedColumn},
     report::with_separators,
     settings::EffectiveSetting,
@@ -46,7 +47,7 @@ pub(in crate::cli) fn describe(manifests: &[Manifest]) -> String {
             let _ = writeln!(text, "{path}: {note}");
         }
         if let Some(unused) = unused(manifest.unused()) {
-            let _ = writeln!(text, "{path}: not used: {unused}");
+            let _ = writeln!(text, "{path}: unused columns: {unused}");
         }
         text
     })
@@ -105,8 +106,9 @@ pub(in crate::cli) fn show_scan(scan: &Scan) -> String {
     for (count, one, many) in notes.into_iter().filter(|(count, ..)| *count > 0) {
         write(count, one, many);
     }
-    if scan.rows == 0 && scan.left_out > 0 {
-        let _ = writeln!(text, "\n  --where or --account left out every row: check the column and the value");
+    if scan.rows == 0 {
+        let (what, remedy) = (no_row_text(scan.left_out), no_row_remedy(scan.left_out));
+        let _ = writeln!(text, "\n  {what}; {remedy}");
     }
     if scan.rows >= ROWS_MIN && scan.duplicates * 2 > scan.rows {
         let share = scan.duplicates * 100 / scan.rows;

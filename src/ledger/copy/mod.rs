@@ -40,11 +40,13 @@ pub fn copy_ledger(
     let mut source = open::open_offline(from, now)?;
     let from = source.place().absolute();
     let reader = Snapshot::open(&from)?;
-    let target = CopyTarget::begin(to)?;
-    let tables = reader.at_one_time(|reader| load(&reader.connection, target.connection()))?;
+    let place = to.to_string();
+    let target = CopyTarget::begin(to).map_err(|error| error.of_copy(&place))?;
+    let loaded = reader.at_one_time(|reader| load(&reader.connection, target.connection()));
+    let tables = loaded.map_err(|error: LedgerError| error.of_copy(&place))?;
     // otherwise the lease of the source would not be renewed by the connection that holds it
     drop(reader);
-    target.end()?;
+    target.end().map_err(|error| error.of_copy(&place))?;
     verify(target.connection(), &tables)?;
     let digest = digest::of_ledger(&tables);
     let rows = tables.into_iter().map(|(table, digest)| (table, digest.rows)).collect();

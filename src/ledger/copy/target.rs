@@ -52,9 +52,10 @@ impl CopyTarget {
         let text = path.display().to_string();
         let path = open::prepare_folder(path)?;
         let refuse_content = || match fs::metadata(&path) {
-            Ok(meta) if meta.len() > 0 => {
-                Err(LedgerError::CopyTarget { place: text.clone(), cause: "it is there and not empty" })
-            }
+            Ok(meta) if meta.len() > 0 => Err(LedgerError::CopyTarget {
+                place: text.clone(),
+                cause: "it is there and not empty; name a new file".to_owned(),
+            }),
             _ => Ok(()),
         };
         refuse_content()?;

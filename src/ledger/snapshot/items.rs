@@ -2,7 +2,7 @@
 
 use super::Snapshot;
 use crate::{
-    domain::{Problem, State, Submission, UnixMillis, VideoNo},
+    domain::{LINK_LIFE_MIN, Problem, State, Submission, UnixMillis, VideoNo},
     ledger::{
         ItemId, LedgerError, ManifestId, RunId,
         schema::ATTEMPT_IS_OPEN,
@@ -30,8 +30,17 @@ pub struct ItemRow {
     pub accepted_at: Option<UnixMillis>,
     /// When its state became final.
     pub final_at: Option<UnixMillis>,
+    /// When its link expires.
+    pub(in crate::ledger) expires_at: Option<UnixMillis>,
     /// The latest cause.
     pub cause: Option<String>,
+}
+
+impl ItemRow {
+    /// When its link expired, if it waits to be sent and is not sent any more at this time.
+    pub(in crate::ledger) fn expired_at(&self, at: UnixMillis) -> Option<UnixMillis> {
+        self.expires_at.filter(|expired| self.state == State::Pending && *expired <= at.plus(LINK_LIFE_MIN))
+    }
 }
 
 /// An item whose outcome is not clear, with the evidence there is.
@@ -141,18 +150,21 @@ impl Snapshot {
         Ok(())
     }
 
-    /// Calls `show` with every item that was rejected, failed or given up: those read by `run`, or else all.
+    /// Calls `show` with every item that was rejected, failed or given up, or whose link expired before it was sent: those read by
+    /// `run`, or else all.
     pub(in crate::ledger) fn each_bad_item(
         &self,
         run: Option<RunId>,
+        at: UnixMillis,
         mut show: impl FnMut(ItemRow) -> Result<(), LedgerError>,
     ) -> Result<(), LedgerError> {
         let sql = format!(
-            "{ITEM_ROWS} WHERE item.state IN ('rejected', 'failed', 'abandoned') \
+            "{ITEM_ROWS} WHERE (item.state IN ('rejected', 'failed', 'abandoned') \
+             OR item.state = 'pending' AND item.expires_at <= ?2) \
              AND (CAST(?1 AS BIGINT) IS NULL OR last_seen.run = ?1) ORDER BY item.id"
         );
         let mut statement = self.connection.prepare(&sql)?;
-        let mut rows = statement.stream([run.map(|run| run.0)])?;
+        let mut rows = statement.stream((run.map(|run| run.0), at.plus(LINK_LIFE_MIN).0))?;
         while let Some(row) = rows.next()? {
             show(item_row(&row)?)?;
         }
@@ -178,7 +190,7 @@ impl Snapshot {
 
 /// SQL: what an [`ItemRow`] is read from.
 const ITEM_ROWS: &str = "SELECT item.key, item.state, last_seen.manifest, last_seen.line, item.cells, item.external_id, \
-     item.submission ->> '$.url' AS url, attempt.video_no, attempt.sent_at, attempt.answered_at, item.final_at, item.cause \
+     item.submission ->> '$.url' AS url, attempt.video_no, attempt.sent_at, attempt.answered_at, item.final_at, item.expires_at, item.cause \
      FROM item JOIN last_seen ON last_seen.item = item.id LEFT JOIN attempt ON attempt.id = item.attempt";
 
 fn item_row(row: &SqlRow<'_>) -> Result<ItemRow, LedgerError> {
@@ -196,6 +208,7 @@ fn item_row(row: &SqlRow<'_>) -> Result<ItemRow, LedgerError> {
         video_no,
         sent_at: row.get("sent_at")?,
         final_at: row.get("final_at")?,
+        expires_at: row.get("expires_at")?,
         cause: row.get("cause")?,
     })
 }

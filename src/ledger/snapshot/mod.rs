@@ -142,15 +142,23 @@ impl Snapshot {
                          content into a file";
             return Err(LedgerError::Database { place: self.place.to_string(), cause: cause.to_owned() });
         };
-        if path.exists() {
-            let cause = "it exists already".to_owned();
-            return Err(LedgerError::Unwritable { path: text, cause });
-        }
+        let refused = |cause: String| LedgerError::CopyTarget { place: text.clone(), cause };
         // made with the owner's rights only, before SQLite writes into it
-        super::open::make_private(path)
-            .map_err(|error| LedgerError::Unwritable { path: text.clone(), cause: error.to_string() })?;
-        connection.execute("VACUUM INTO ?1", [&text]).map_err(|error| LedgerError::from(error).at(&text))?;
-        Ok(())
+        super::open::make_private(path).map_err(|error| {
+            refused(if error.kind() == std::io::ErrorKind::AlreadyExists {
+                "it exists already; name a new file".to_owned()
+            } else {
+                format!("{error}; name a file in a folder that you can write")
+            })
+        })?;
+        let Err(error) = connection.execute("VACUUM INTO ?1", [&text]) else { return Ok(()) };
+        // half a copy is none
+        let _ = std::fs::remove_file(path);
+        let error = LedgerError::from(error).of_copy(&text);
+        if let LedgerError::Unwritable { cause, .. } = error {
+            return Err(refused(format!("{cause}; name another file")));
+        }
+        Err(error.at(&text))
     }
 }
 
@@ -166,12 +174,22 @@ fn open_file(path: &Path) -> Result<(rusqlite::Connection, std::path::PathBuf), 
         }
     };
     let path = files::real_path(path).map_err(unreadable)?;
-    std::fs::metadata(&path).map_err(unreadable)?;
+    // SQLite does not say why it cannot open a file
+    files::refuse_folder(&path).and_then(|()| std::fs::File::open(&path).map(drop)).map_err(unreadable)?;
+    let unusable = |error: LedgerError| {
+        let path = text.clone();
+        if let LedgerError::Unwritable { cause, .. } = error {
+            let why = "to read it, SQLite must be able to write -wal and -shm files in its folder";
+            return LedgerError::Unreadable { path, cause: format!("{cause}: {why}") };
+        }
+        error.at(&path)
+    };
     let flags =
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
-    let connection = rusqlite::Connection::open_with_flags(&path, flags)?;
+    let connection =
+        rusqlite::Connection::open_with_flags(&path, flags).map_err(|error| unusable(error.into()))?;
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
-    let version = schema::recognise(&connection, &text).map_err(|error| error.at(&text))?;
+    let version = schema::recognise(&connection, &text).map_err(unusable)?;
     refuse_other_versions(version, &LedgerPlace::File(path.clone()))?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
     // otherwise a statement is planned again whenever a value used by a partial index changes

@@ -256,7 +256,7 @@ fn read_report(snapshot: &Snapshot, end: EndOfRun, folder: &Path) {
     let (run, at) = (end.run, end.at);
     Summary::of_run(snapshot, end).unwrap();
     std::fs::create_dir_all(folder).unwrap();
-    report::write_tables(snapshot, run, folder).unwrap();
+    report::write_tables(snapshot, run, at, folder).unwrap();
     let request = ReportRequest { run, at, price: None, folder: folder.to_owned(), limits: None };
     let _ = RunReport::of(snapshot, &request).unwrap();
 }

@@ -103,7 +103,7 @@ fn a_deleted_video_is_not_missing_and_one_that_is_listed_again_is_found() {
         diff.take_bound(&item, presence);
         diff.findings.pop().map(|finding| finding.kind)
     };
-    let (shown, missing) = (ListingPresence::Shown, ListingPresence::Missing);
+    let (shown, missing) = (ListingPresence::Listed, ListingPresence::Missing);
     assert_eq!(kind(item(State::Deleted, true), missing), None);
     assert_eq!(kind(item(State::Deleted, true), shown), Some(DiffKind::Undeleted));
     assert_eq!(kind(item(State::Indexed, true), missing), Some(DiffKind::DeletionOpen));

@@ -1,4 +1,4 @@
-//! Bad rows: what a report names as invalid, rejected, failed or given up, and what a human has acknowledged.
+//! Bad rows: what a report names as invalid, rejected, failed, given up or expired, and what a human has acknowledged.
 
 use std::collections::HashMap;
 
@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::ledger::{ManifestId, RowIssue};
 
-/// A row that is invalid, or that was rejected, failed or given up.
+/// A row that is invalid, that was rejected, failed or given up, or whose link expired before it was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadRow {
     /// A digest of the row and of what is wrong with it. It does not depend on the line, nor on the signature of a link.
     pub(in crate::ledger) digest: [u8; 16],
     pub(in crate::ledger) manifest: ManifestId,
     pub(in crate::ledger) line: u64,
-    /// `invalid`, or the state of the item.
+    /// `invalid` (also where the link expired), or the state of the item.
     pub(in crate::ledger) state: &'static str,
     pub(in crate::ledger) cause: String,
 }

@@ -17,30 +17,20 @@ pub use live::{
     LivePart, LiveReport, LiveRun, LiveState, LiveWindow, live_page, live_parts, live_policy, live_sentence,
 };
 
-use std::path::{Path, PathBuf};
+use std::{fs, io, path::Path};
 
-use super::{RunReport, files};
-use crate::error::Error;
+use super::RunReport;
+use crate::{error::Error, output_file::write_whole};
 
-/// Writes the page to a file, which appears complete or not at all.
-pub fn write_page(report: &RunReport, path: &Path) -> Result<(), Error> {
-    write(report, path).map_err(|error| {
-        if let Error::Report { source, .. } = error {
-            Error::Usage(format!("the page cannot be written to {}: {source}", path.display()))
-        } else {
-            error
-        }
-    })
+/// The page, for a reader that has it in this folder: links to files begin there.
+pub fn page_text(report: &RunReport, folder: &Path) -> io::Result<String> {
+    Ok(page::page(report, &fs::canonicalize(folder)?).into_string())
 }
 
-fn write(report: &RunReport, path: &Path) -> Result<(), Error> {
+/// Writes the page to a file.
+pub fn write_page(report: &RunReport, path: &Path) -> Result<(), Error> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.map_or_else(|| PathBuf::from("."), Path::to_path_buf);
-    let folder = std::fs::canonicalize(&folder).map_err(|source| files::error(&folder, source))?;
-    let text = page::page(report, &folder).into_string();
-    let name = path.file_name().filter(|_| !path.is_dir());
-    let name = name.ok_or_else(|| Error::Usage(format!("--html {} names no file", path.display())))?;
-    let mut file = files::Pending::create(&folder.join(name))?;
-    file.write_all(text.as_bytes())?;
-    file.publish()
+    page_text(report, folder.unwrap_or_else(|| Path::new(".")))
+        .and_then(|text| write_whole(path, &text))
+        .map_err(|error| Error::Usage(format!("the page cannot be written to {}: {error}", path.display())))
 }

@@ -18,7 +18,7 @@ use crate::{
     local_file::FilesRoot,
     manifest::{
         self, DateFormat, DateRules, Dialect, Encoding, Field, Filter, Header, Join, LoneComma, Manifest,
-        ManifestSpec, MapRule, MissingRules, OffsetRule, Quote, RowRules, TagSeparator,
+        ManifestError, ManifestSpec, MapRule, MissingRules, OffsetRule, Quote, RowRules, TagSeparator,
     },
 };
 
@@ -105,7 +105,7 @@ pub(in crate::cli) struct ManifestArgs {
 
     /// The line of the header (with --no-header, of the first row). Earlier lines are skipped.
     #[arg(long, value_name = "N", env = "TELECINE_HEADER_LINE", default_value_t = 1,
-          value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+          value_parser = values::whole::<u64>(1..=1_000_000))]
     pub(in crate::cli) header_line: u64,
 
     /// The first line is a row, not a header. Refer to columns by number (#1).
@@ -262,7 +262,7 @@ impl ManifestArgs {
                 }
             }
             if paths.len() == before {
-                return Err(unusable("no file matches this pattern".to_owned()));
+                return Err(Error::Manifest(ManifestError::NoMatch { pattern: given.clone() }));
             }
         }
         Ok(paths)

@@ -22,7 +22,7 @@ use crate::{
     },
     cli::{
         accounts::Accounts,
-        args::{LedgerArgs, ManifestArgs, Target, ledger::ChosenSettings},
+        args::{LedgerArgs, ManifestArgs, Target, ledger::ChosenSettings, values},
         block_on,
         output::{
             CommandEnd, print, print_end,
@@ -79,7 +79,7 @@ struct DemandArgs {
     strict: bool,
 
     /// Stop reading after this many invalid rows.
-    #[arg(long, value_name = "N", env = "TELECINE_MAX_ERRORS", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", env = "TELECINE_MAX_ERRORS", value_parser = values::whole::<u64>(1..=u64::MAX))]
     max_errors: Option<u64>,
 }
 

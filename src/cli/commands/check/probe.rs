@@ -60,12 +60,12 @@ pub(super) struct ProbeArgs {
 
     /// At most N requests to one host at the same time.
     #[arg(long, value_name = "N", env = "TELECINE_HOST_CONCURRENCY", default_value_t = 4,
-          value_parser = clap::value_parser!(u16).range(1..=64))]
+          value_parser = values::whole::<u16>(1..=64))]
     host_concurrency: u16,
 
     /// At most N requests to all hosts at the same time.
     #[arg(long, value_name = "N", env = "TELECINE_PROBE_CONCURRENCY", default_value_t = 32,
-          value_parser = clap::value_parser!(u16).range(1..=512))]
+          value_parser = values::whole::<u16>(1..=512))]
     probe_concurrency: u16,
 
     /// A larger video counts as unsupported; the service accepts more than 1 GB only by arrangement [default: 1 GB].
@@ -77,7 +77,7 @@ pub(super) struct ProbeArgs {
     probe_age: DurationArg,
 
     /// Probe no more sources than this now; the next check continues.
-    #[arg(long, value_name = "N", env = "TELECINE_MAX_PROBES", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", env = "TELECINE_MAX_PROBES", value_parser = values::whole::<u64>(1..=u64::MAX))]
     max_probes: Option<u64>,
 
     /// Probe only the hosts of part K of N, from 0/N to N-1/N, so that N checks share the work. Each host is in one part.
@@ -288,7 +288,8 @@ pub(super) fn show_probed(text: &mut String, probed: &Probed) {
         kept => format!(" ({} known from before)", with_separators(kept)),
     };
     let sources = if probed.probed() == 1 { "source" } else { "sources" };
-    let _ = writeln!(text, "\n  {:>9} {sources} probed{kept}:", with_separators(probed.probed()));
+    let colon = if probed.probed() + probed.left + probed.elsewhere > 0 { ":" } else { "" };
+    let _ = writeln!(text, "\n  {:>9} {sources} probed{kept}{colon}", with_separators(probed.probed()));
     let lines = [
         (probed.supported, "supported"),
         (probed.unsupported, "unsupported: the service would not accept them"),

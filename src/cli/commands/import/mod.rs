@@ -15,8 +15,8 @@ use crate::{
     cli::{
         accounts::Accounts,
         args::{
-            CallbackArgs, CallbackListenArgs, HookArgs, LedgerArgs, LinkArgs, ManifestArgs, OutputArgs,
-            PriceArgs, RowArgs, ServiceArgs, SettleArgs, Target,
+            BudgetArgs, CallbackArgs, CallbackListenArgs, HookArgs, LedgerArgs, LinkArgs, ManifestArgs,
+            OutputArgs, PriceArgs, RowArgs, ServiceArgs, SettleArgs, Target,
             limits::{BandwidthArgs, UploadLimitArgs, given},
             values::{self, DurationArg},
         },
@@ -24,7 +24,6 @@ use crate::{
         output::{CommandEnd, print, print_end, sinks},
         signals,
     },
-    domain::Credits,
     error::{Error, ExitCode},
     events::EventBus,
     ledger::Snapshot,
@@ -47,6 +46,12 @@ pub(in crate::cli) struct ImportArgs {
     settle: SettleArgs,
     #[command(flatten)]
     budget: BudgetArgs,
+
+    /// Send nothing while the disk of the ledger has less free space than this.
+    #[arg(long, value_name = "SIZE", env = "TELECINE_DISK_RESERVE", default_value = "32MiB",
+          value_parser = values::size, help_heading = "Ledger")]
+    disk_reserve: u64,
+
     #[command(flatten)]
     output: OutputArgs,
 
@@ -94,7 +99,7 @@ struct PaceArgs {
 
     /// The largest number of uploads in flight [default: from the rate, 8 to 512].
     #[arg(short = 'j', long, value_name = "N", env = "TELECINE_CONCURRENCY",
-          value_parser = clap::value_parser!(u16).range(1..=1024))]
+          value_parser = values::whole::<u16>(1..=1024))]
     concurrency: Option<u16>,
 
     #[command(flatten)]
@@ -110,45 +115,6 @@ struct PaceArgs {
     #[arg(long, value_name = "DURATION", env = "TELECINE_QUOTA_EXIT", num_args = 0..=1, default_missing_value = "5m",
           require_equals = true)]
     quota_exit: Option<DurationArg>,
-
-    /// Send at most N rows; exit 8 if rows are left.
-    #[arg(long, value_name = "N", env = "TELECINE_MAX_ROWS", value_parser = clap::value_parser!(u64).range(1..))]
-    max_rows: Option<u64>,
-}
-
-#[derive(Args, Debug)]
-struct BudgetArgs {
-    #[command(flatten)]
-    price: PriceArgs,
-
-    /// Pay at most N uploads over all runs.
-    ///
-    /// The run ends with exit code 8 at the limit. Uploads that are possibly paid count. The limit applies to the ledger.
-    #[arg(long, value_name = "N", env = "TELECINE_MAX_UPLOADS", help_heading = "Budget")]
-    max_uploads: Option<u64>,
-
-    /// Spend at most this many credits over all runs; needs --price.
-    ///
-    /// Credits that are possibly spent count. The limit applies to the ledger.
-    #[arg(long, value_name = "CREDITS", env = "TELECINE_MAX_CREDITS", help_heading = "Budget")]
-    max_credits: Option<Credits>,
-
-    /// Send nothing while the disk of the ledger has less free space than this.
-    #[arg(long, value_name = "SIZE", env = "TELECINE_DISK_RESERVE", default_value = "32MiB",
-          value_parser = values::size, help_heading = "Ledger")]
-    disk_reserve: u64,
-}
-
-impl BudgetArgs {
-    /// The most uploads that may be paid or possibly paid.
-    fn uploads_max(&self) -> Result<Option<u64>, Error> {
-        let Some(budget) = self.max_credits else { return Ok(self.max_uploads) };
-        let price = self.price.price().ok_or_else(|| {
-            Error::Usage("--max-credits needs the price of an upload: give --price".to_owned())
-        })?;
-        let by_credits = price.uploads_within(budget);
-        Ok([by_credits, self.max_uploads].into_iter().flatten().min())
-    }
 }
 
 /// Flags of `telecine reconcile`.
@@ -214,7 +180,7 @@ fn prepare(args: &ImportArgs, events: EventBus) -> Result<(RunRequest, RunKind),
     let manifests = args.manifest.open(&events)?;
     let limits = given(&args.pace.limits, &args.service.reads);
     let limits = RequestedLimits::new(limits, args.service.target() == Target::Sandbox);
-    let price = args.budget.price.price();
+    let (price, budget) = (args.budget.price.price(), args.budget.budget()?);
     let paths = &args.manifest.manifests;
     let request = args.service.request(&args.ledger, paths, &output, events)?;
     if let Some(plan_id) = &args.plan_id {
@@ -223,6 +189,7 @@ fn prepare(args: &ImportArgs, events: EventBus) -> Result<(RunRequest, RunKind),
             reading: args.manifest.plan_fields(),
             rows: args.rows.plan_fields(),
             limits: limits.resolve_for(snapshot.as_ref())?,
+            budget,
         };
         plan::check_plan_id(plan_id, &basis, &manifests, snapshot.as_ref())?;
     }
@@ -232,10 +199,10 @@ fn prepare(args: &ImportArgs, events: EventBus) -> Result<(RunRequest, RunKind),
         marker: args.manifest.marker(),
         reconcile: args.settle.rules()?,
         wait: args.settle.wait(),
-        uploads_max: args.budget.uploads_max()?,
-        disk_free_min: args.budget.disk_reserve,
+        uploads_max: budget.uploads_max,
+        disk_free_min: args.disk_reserve,
         time_max: args.pace.time_max.map(|time| time.0),
-        rows_max: args.pace.max_rows,
+        rows_max: budget.rows_max,
         reruns: args.rows.reruns(),
         probe_age_max: args.rows.probe_age_max(),
         namespace: args.manifest.unique_id.clone(),

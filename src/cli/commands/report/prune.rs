@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::{
     cli::{
-        args::ReadOnlyLedgerArgs,
+        args::{ReadOnlyLedgerArgs, values},
         output::{CommandEnd, print, print_end},
     },
     domain::counted,
@@ -43,15 +43,15 @@ pub(super) struct PruneArgs {
 #[group(required = true, multiple = true)]
 struct KeepArgs {
     /// Keep the latest N reports.
-    #[arg(long, value_name = "N", env = "TELECINE_KEEP_LAST", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", env = "TELECINE_KEEP_LAST", value_parser = values::whole::<u32>(1..=u64::MAX))]
     keep_last: Option<u32>,
 
     /// Keep the latest report of each day, for N days that have one.
-    #[arg(long, value_name = "N", env = "TELECINE_KEEP_DAILY", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", env = "TELECINE_KEEP_DAILY", value_parser = values::whole::<u32>(1..=u64::MAX))]
     keep_daily: Option<u32>,
 
     /// Keep the latest report of each week, for N weeks that have one.
-    #[arg(long, value_name = "N", env = "TELECINE_KEEP_WEEKLY", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", env = "TELECINE_KEEP_WEEKLY", value_parser = values::whole::<u32>(1..=u64::MAX))]
     keep_weekly: Option<u32>,
 }
 

@@ -85,7 +85,7 @@ pub(in crate::ledger) fn begin_copy(
     if recognise(connection, version)? != 0 {
         return Err(LedgerError::CopyTarget {
             place: address.to_string(),
-            cause: "there is a ledger already",
+            cause: "there is a ledger already; name a schema without tables".to_owned(),
         });
     }
     let (tables, _) = dialect::tables_and_references(tables);
