@@ -254,6 +254,14 @@ fn quiet_prints_nothing_and_a_closed_output_pipe_does_not_stop_the_import() {
 }
 
 #[test]
+fn quiet_prints_why_an_import_did_not_succeed() {
+    let fixture = CliFixture::new();
+    let manifest = fixture.write("m.csv", "url\nftp://host/a.mp4\n");
+    let (code, out, _) = fixture.run(&["import", &manifest, "--sandbox", "--quiet"]);
+    assert!(code != 0 && out.contains(&format!("exit {code}: ")), "{code}: {out}");
+}
+
+#[test]
 fn a_dry_run_and_a_check_write_nothing_and_send_nothing() {
     let fixture = CliFixture::new();
     let manifest = fixture.write("m.csv", &(rows(3) + "R9,https://host/clip-0.mp4,x\nR10,nonsense,x\n"));

@@ -53,6 +53,9 @@ pub(in crate::cli) fn listen_to_end(request: &RunRequest) -> Result<SignalState,
     listen_with(request.signals.drain.clone(), request.events.clone(), WAITING_FOR_ANSWERS, on_second)
 }
 
+/// A signal that comes so soon after the first is the same one: below `timeout`, Ctrl-C arrives from the terminal and from `timeout`.
+const SAME_SIGNAL: Duration = Duration::from_millis(100);
+
 /// The same, for work that is no run.
 pub(in crate::cli) fn listen_for(
     drain: CancellationToken,
@@ -79,6 +82,7 @@ fn listen_with(
     let signal_state = SignalState::default();
     let heard = signal_state.clone();
     tokio::spawn(async move {
+        let mut ignored_until = Duration::ZERO;
         loop {
             let code = tokio::select! {
                 biased;
@@ -88,9 +92,12 @@ fn listen_with(
                 else => return,
             };
             if heard.0.set(code).is_err() {
-                on_second(code);
+                if clock.elapsed() >= ignored_until {
+                    on_second(code);
+                }
                 continue;
             }
+            ignored_until = clock.elapsed() + SAME_SIGNAL;
             events.emit(clock.now(), &Event::Message { text: text.to_owned() });
             drain.cancel();
         }

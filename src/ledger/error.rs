@@ -244,7 +244,12 @@ fn recover(path: &str, manifests: &[String]) -> String {
 impl From<rusqlite::Error> for LedgerError {
     fn from(error: rusqlite::Error) -> Self {
         use rusqlite::ErrorCode;
+        // the file beside the ledger that its connections share could not grow
+        let is_full = error
+            .sqlite_error()
+            .is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE);
         match error.sqlite_error_code() {
+            _ if is_full => Self::DiskFull,
             Some(ErrorCode::DiskFull) => Self::DiskFull,
             Some(ErrorCode::ConstraintViolation) => Self::Impossible { what: error.to_string() },
             Some(ErrorCode::DatabaseCorrupt) => {

@@ -69,7 +69,8 @@ impl Lint {
         let is_link = !is_object_address(&row.address) && !is_file_address(&row.address);
         odd.extend(hash_sign(&row.address).filter(|_| is_link).map(|words| (Field::Url, url(), words)));
         odd.extend(question_mark(&row.address).filter(|_| is_link).map(|words| (Field::Url, url(), words)));
-        if !is_link {
+        // the path of a file is written percent-encoded on purpose
+        if is_object_address(&row.address) {
             odd.extend(encoded_key(&row.address).map(|words| (Field::Url, url(), words)));
         }
         if is_link && memchr::memchr(b'%', row.address.as_bytes()).is_some() {

@@ -122,7 +122,7 @@ pub(in crate::cli) fn recover(args: &RecoverArgs) -> Result<ExitCode, Error> {
                 is_complete: recovery.is_whole,
             };
             print_end(&CommandEnd { reason, ..CommandEnd::of(code) }, &body)?;
-        } else if !args.run.output.quiet {
+        } else if !args.run.output.quiet || code != ExitCode::Success {
             print(&report::show_recovery(&recovery_lines(&recovery), code, &reason))?;
         }
         Ok(code)

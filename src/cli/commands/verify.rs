@@ -114,7 +114,7 @@ pub(in crate::cli) fn verify(args: &VerifyArgs) -> Result<ExitCode, Error> {
                 files,
             };
             print_end(&CommandEnd { reason: verdict, ..CommandEnd::of(code) }, &body)?;
-        } else if !args.run.output.quiet {
+        } else if !args.run.output.quiet || code != ExitCode::Success {
             let verdict = format!("exit {}: {verdict}", code.number());
             print(&report::show_library_diff(&report, &files, &verdict))?;
         }

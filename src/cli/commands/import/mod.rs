@@ -273,5 +273,5 @@ fn show_summary(output: &OutputArgs, summary: &Summary, is_cron: bool) -> Result
 
 /// Where nobody watches, only what a human must see is printed.
 fn is_hidden(output: &OutputArgs, code: ExitCode, is_cron: bool) -> bool {
-    output.quiet || is_cron && code == ExitCode::Success
+    (output.quiet || is_cron) && code == ExitCode::Success
 }
