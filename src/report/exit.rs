@@ -103,7 +103,7 @@ fn status_of(end: &EndOfRun, results: &RunResults<'_>) -> ExitStatus {
             ExitStatus::resumable(ExitCode::BudgetReached, format!("--max-rows is reached; {open}"))
         }
         RunOutcome::QuotaPaused { why } => {
-            let next = "run the same command again at next_run_at; it resumes where this run stopped";
+            let next = "run the same command again then; it resumes where this run stopped";
             ExitStatus::new(ExitCode::QuotaPaused, format!("{why}; {open}"), next)
         }
         RunOutcome::BudgetSpent => {

@@ -33,7 +33,8 @@ impl<T: Transport> Uploader<T> {
         if self.plan.quota_wait_max.is_some_and(|wait_max| wait > wait_max) && delay.why != BlockReason::Turn
         {
             let why = why.unwrap_or_else(|| RATE_WAITS.to_owned());
-            return Some(RunOutcome::QuotaPaused { why });
+            let what = if is_compared { "nothing can be sent" } else { "listings cannot be read" };
+            return Some(RunOutcome::QuotaPaused { why: format!("{what} until {}: {why}", delay.until) });
         }
         if wait >= WAIT_ANNOUNCED_MIN {
             self.announce_delay(&delay, why);
