@@ -271,7 +271,12 @@ fn beside(target: Target, manifests: &[String]) -> PathBuf {
         let nearest = nearest.filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         rustix::fs::access(nearest, rustix::fs::Access::WRITE_OK).is_ok()
     };
-    let chosen = folder.filter(|folder| is_writable(folder)).or_else(of_user);
+    // a ledger that is there, or may be there, must not be replaced by a new one elsewhere: to open it says what is wrong
+    let may_have_ledger = |folder: &Path| {
+        folder.join(file_name(target)).exists()
+            || folder.exists() && rustix::fs::access(folder, rustix::fs::Access::EXEC_OK).is_err()
+    };
+    let chosen = folder.filter(|folder| may_have_ledger(folder) || is_writable(folder)).or_else(of_user);
     chosen.unwrap_or_else(|| PathBuf::from(FOLDER)).join(file_name(target))
 }
 
