@@ -249,7 +249,7 @@ impl PlannedRows {
                 rows.count(planned);
                 if planned.is_sent() {
                     let url = &row.submission.url;
-                    rows.transfers.add(row.submission.file.as_ref().map(|file| file.size));
+                    rows.transfers.add(row.submission.body_size());
                     rows.note_expiry(path, *line, url.expires_at());
                     rows.note_foreign(path, *line, snapshot, row.submission.key().0)?;
                 }

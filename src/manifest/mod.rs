@@ -46,7 +46,7 @@ mod workers;
 
 use std::{collections::BTreeSet, path::PathBuf, sync::atomic::Ordering};
 
-pub use convert::{LoneComma, RowRules, SameBy};
+pub use convert::{LoneComma, RowRules, SameBy, Via};
 pub use dialect::{Dialect, Encoding, Quote};
 pub use error::ManifestError;
 pub use infer::{Inference, Proposal, infer};

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use glob::Pattern;
 
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
     error::Error,
     events::EventBus,
     local_file::FilesRoot,
-    manifest::{ManifestSpec, RowRules, STDIN},
+    manifest::{ManifestSpec, RowRules, STDIN, Via},
 };
 
 /// Endings of files that are manifests: such an object is not a video.
@@ -47,6 +47,29 @@ pub(in crate::cli) struct ListedArgs {
         help_heading = "Buckets"
     )]
     pub(in crate::cli) source_credentials_command: Option<String>,
+
+    /// How the service gets objects in buckets: link (it fetches them) or upload (this machine reads and sends them).
+    ///
+    /// With upload, the service needs no access to the storage, as in a private network. Objects then obey the rules of files on this machine:
+    /// .mp4, .mov, .mkv or .avi, up to 3 GB, and --bwlimit. An object that changed since its bucket was listed is not sent.
+    #[arg(long, value_enum, value_name = "WAY", env = "TELECINE_VIA", default_value_t = ViaArg::Link, help_heading = "Buckets")]
+    pub(in crate::cli) via: ViaArg,
+}
+
+/// How the service gets objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum ViaArg {
+    Link,
+    Upload,
+}
+
+impl ViaArg {
+    pub(in crate::cli) const fn via(self) -> Via {
+        match self {
+            Self::Link => Via::Link,
+            Self::Upload => Via::Upload,
+        }
+    }
 }
 
 impl ListedArgs {
@@ -155,6 +178,7 @@ mod tests {
             include: patterns(&["*.mp4", "*.mov"]),
             exclude: patterns(&["raw/*"]),
             source_credentials_command: None,
+            via: ViaArg::Link,
         };
         let wanted: Vec<&str> = ["a.mp4", "x/y.mov", "raw/a.mp4", "a.MP4", "a.json"]
             .into_iter()

@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use super::{KeyCount, ListedRows, ObjectListing, left_out};
+use super::{KeyCount, ListedRows, ListingKind, ObjectListing, left_out};
 use crate::{
     domain::SourceUrl,
     local_file::{media_type, stamp_of},
@@ -85,6 +85,6 @@ impl FolderWriter {
             "the service takes no others, and they were left out",
         );
         let notices = [left_out, other].into_iter().flatten().collect();
-        self.rows.finish(COLUMNS, notices, ["file", "files"])
+        self.rows.finish(COLUMNS, notices, ListingKind::Folder)
     }
 }

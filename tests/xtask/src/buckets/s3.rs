@@ -19,6 +19,8 @@ use crate::{
 
 /// The account at the service of every import.
 const ACCOUNT: &str = "buckets";
+/// The account of the import that sends the bytes of objects.
+const UPLOADS: &str = "uploads";
 /// What a listing of ten times the objects may use more, in MiB.
 const GROWTH_MAX_MIB: f64 = 12.0;
 /// Kills of one import.
@@ -44,6 +46,7 @@ pub(super) fn run(telecine: &Telecine, objects: u64, part: &mut Part) -> Result<
     let stage = Stage { telecine, store, sandbox, folder: tempfile::tempdir().map_err(words)? };
     stage.memory(part)?;
     stage.refusals(part)?;
+    stage.uploads(part)?;
     stage.kills(part)
 }
 
@@ -129,17 +132,36 @@ impl Stage<'_> {
         }
     }
 
+    /// Objects that telecine reads and sends itself, for an account and with a ledger of their own: each of them once.
+    fn uploads(&self, part: &mut Part) -> Result<(), String> {
+        let keys: Vec<&String> = self.store.objects().range("a/".to_owned().."b".to_owned()).collect();
+        let mut command = self.import("AKIDFIRST", &["--via", "upload", "--ledger", "uploads.db"]);
+        command.env("MEMORIES_API_KEY", UPLOADS).args(["--include", "a/*", "--no-wait"]);
+        process::run(&mut command, self.folder.path(), &[0, 5])?;
+        let accepted = self.sandbox.accepted(UPLOADS)?;
+        let mut sent: Vec<&str> = accepted.iter().map(|video| video.url.as_str()).collect();
+        let name_of = |key: &&String| key.rsplit('/').next().unwrap_or_default().replace('"', "%22");
+        let mut expected: Vec<String> = keys.iter().map(name_of).collect();
+        sent.sort_unstable();
+        expected.sort_unstable();
+        if sent != expected {
+            return Err(format!("{} objects were sent, and not each of {} once", sent.len(), expected.len()));
+        }
+        part.add("objects sent", sent.len() as u64);
+        Ok(())
+    }
+
     /// An import that is killed several times, and then goes on with another key: each object is at the service exactly once, and the
     /// store takes each link that the service got.
     fn kills(&self, part: &mut Part) -> Result<(), String> {
-        let count = self.store.objects().len() as u64;
+        let (count, before) = (self.store.objects().len() as u64, self.sandbox.count()?);
         for kill in 1..=KILLS {
             let running = process::Running::start(
                 &mut self.import("AKIDFIRST", &["--no-wait"]),
                 self.folder.path(),
                 std::process::Stdio::null(),
             )?;
-            self.wait_for(count * kill / (KILLS + 1))?;
+            self.wait_for(before + count * kill / (KILLS + 1))?;
             running.kill()?;
             part.add("kills", 1);
         }

@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
+    hash::{DefaultHasher, Hash as _, Hasher as _},
     net::SocketAddr,
     ops::Bound,
     sync::{
@@ -17,8 +18,8 @@ use s3s::{
     S3, S3Request, S3Response, S3Result,
     auth::{S3Auth, SecretKey},
     dto::{
-        GetObjectInput, GetObjectOutput, ListObjectsV2Input, ListObjectsV2Output, Object, StreamingBlob,
-        Timestamp,
+        ETag, ETagCondition, GetObjectInput, GetObjectOutput, ListObjectsV2Input, ListObjectsV2Output,
+        Object, StreamingBlob, Timestamp,
     },
     s3_error,
     service::{S3Service, S3ServiceBuilder},
@@ -171,19 +172,33 @@ impl S3 for Served {
         if ask.bucket != BUCKET || !self.0.objects.contains(&*ask.key) {
             return Err(s3_error!(NoSuchKey));
         }
+        let etag = etag_of(&ask.key);
+        if let Some(ETagCondition::ETag(wanted)) = &ask.if_match
+            && !wanted.strong_cmp(&etag)
+        {
+            return Err(s3_error!(PreconditionFailed));
+        }
         let content = content(&ask.key);
         Ok(S3Response::new(GetObjectOutput {
             content_length: i64::try_from(content.len()).ok(),
+            e_tag: Some(etag),
             body: Some(StreamingBlob::from(s3s::Body::from(content))),
             ..GetObjectOutput::default()
         }))
     }
 }
 
+fn etag_of(key: &str) -> ETag {
+    let mut hasher = DefaultHasher::new();
+    key.hash(&mut hasher);
+    ETag::Strong(format!("{:016x}", hasher.finish()))
+}
+
 fn listed(key: &str) -> Object {
     Object {
         key: Some(key.to_owned()),
         size: i64::try_from(content(key).len()).ok(),
+        e_tag: Some(etag_of(key)),
         last_modified: Some(Timestamp::from(std::time::UNIX_EPOCH)),
         ..Object::default()
     }
