@@ -52,7 +52,7 @@ pub use error::ManifestError;
 pub use infer::{Inference, Proposal, infer};
 pub use join::Join;
 pub use lint::LINK_EXPIRED;
-pub use listed::{BucketWriter, FolderWriter, ObjectListing};
+pub use listed::{BucketWriter, FolderWriter, MediaCells, ObjectListing};
 pub use mapping::{Field, Filter, MapRule, MapRuleError, Part, Piece, Selector, Transform};
 pub use own_output::sources_of;
 pub use records::Format;

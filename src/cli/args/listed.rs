@@ -35,6 +35,13 @@ pub(in crate::cli) struct ListedArgs {
     #[arg(long, value_name = "GLOB", env = "TELECINE_EXCLUDE", value_delimiter = '\n')]
     pub(in crate::cli) exclude: Vec<Pattern>,
 
+    /// Of a folder, add the columns media.created and media.location: when and where a video was taken, as its file says.
+    ///
+    /// They feed a field only where --map says so: --map datetime=media.created --map geo=media.location. They are read of .mp4 and .mov files,
+    /// and empty where a file says nothing. The time is UTC, or has the offset that the camera wrote; many cameras write local time as UTC.
+    #[arg(long, env = "TELECINE_FROM_MEDIA")]
+    pub(in crate::cli) from_media: bool,
+
     /// Run this command with sh for the credentials of s3:// addresses [default: AWS_ACCESS_KEY_ID, else AWS_PROFILE].
     ///
     /// It prints JSON as credential_process of AWS does, such as `aws configure export-credentials`. It runs again before the
@@ -91,6 +98,10 @@ impl ListedArgs {
         events: &EventBus,
     ) -> Result<Vec<ManifestSpec>, Error> {
         let places = specs.iter().map(|spec| place_of(&spec.path)).collect::<Result<Vec<_>, _>>()?;
+        if self.from_media && !places.iter().any(|place| matches!(place, Place::Folder(_))) {
+            let what = "is for a folder as the manifest, such as ./videos/: a second file adds columns to its rows (--join)";
+            return Err(Error::Usage(format!("--from-media {what}")));
+        }
         if places.iter().all(|place| matches!(place, Place::File)) {
             let patterns = self.patterns();
             let unused = patterns.iter().find(|(_, patterns)| !patterns.is_empty());
@@ -106,7 +117,7 @@ impl ListedArgs {
         let sources = Sources::new(rules, |name| std::env::var_os(name), Clock::real());
         let is_wanted = |key: &str| self.is_wanted(key);
         let buckets = BucketListing { sources: &sources, events, is_wanted: &is_wanted };
-        let folders = FolderListing { events, is_wanted: &is_wanted };
+        let folders = FolderListing { events, is_wanted: &is_wanted, reads_media: self.from_media };
         block_on(async {
             let mut listed = Vec::with_capacity(specs.len());
             for (spec, place) in specs.into_iter().zip(places) {
@@ -177,6 +188,7 @@ mod tests {
         let args = ListedArgs {
             include: patterns(&["*.mp4", "*.mov"]),
             exclude: patterns(&["raw/*"]),
+            from_media: false,
             source_credentials_command: None,
             via: ViaArg::Link,
         };

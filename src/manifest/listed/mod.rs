@@ -12,7 +12,7 @@ use std::{
 
 pub use bucket::BucketWriter;
 pub(super) use bucket::listed_stamp;
-pub use folder::FolderWriter;
+pub use folder::{FolderWriter, MediaCells};
 
 use super::{Dialect, Encoding, mapping::listing_column, source};
 use crate::domain::counted;
