@@ -19,6 +19,8 @@ use crate::{
 
 /// The account at the service of every import.
 const ACCOUNT: &str = "buckets";
+/// The ledger of imports by links.
+const LINKS: &str = "links.db";
 /// The account of the import that sends the bytes of objects.
 const UPLOADS: &str = "uploads";
 /// What a listing of ten times the objects may use more, in MiB.
@@ -79,6 +81,7 @@ impl Stage<'_> {
             self.command(id, &["import", &format!("s3://{BUCKET}/"), "--api-url", &self.sandbox.url]);
         command.args(["--quiet", "--rate", "2000/s", "--list-rate", "1000/s", "--get-rate", "1000/s"]);
         command.args(["--concurrency", "32", "--settle-after", "1s"]).args(more);
+        command.env("TELECINE_LEDGER", LINKS);
         command
     }
 
@@ -135,8 +138,12 @@ impl Stage<'_> {
     /// Objects that telecine reads and sends itself, for an account and with a ledger of their own: each of them once.
     fn uploads(&self, part: &mut Part) -> Result<(), String> {
         let keys: Vec<&String> = self.store.objects().range("a/".to_owned().."b".to_owned()).collect();
-        let mut command = self.import("AKIDFIRST", &["--via", "upload", "--ledger", "uploads.db"]);
-        command.env("MEMORIES_API_KEY", UPLOADS).args(["--include", "a/*", "--no-wait"]);
+        let mut command = self.import("AKIDFIRST", &["--via", "upload"]);
+        command.env("MEMORIES_API_KEY", UPLOADS).env("TELECINE_LEDGER", "uploads.db").args([
+            "--include",
+            "a/*",
+            "--no-wait",
+        ]);
         process::run(&mut command, self.folder.path(), &[0, 5])?;
         let accepted = self.sandbox.accepted(UPLOADS)?;
         let mut sent: Vec<&str> = accepted.iter().map(|video| video.url.as_str()).collect();
@@ -171,7 +178,8 @@ impl Stage<'_> {
             "buckets s3: the last import used {:.1} MiB at most, in {:.1} s",
             usage.peak_mib, usage.seconds
         );
-        let Ended { code, stderr } = finish(&self.command("AKIDSECOND", &["ledger", "check"]))?;
+        let Ended { code, stderr } =
+            finish(&self.command("AKIDSECOND", &["ledger", "check", "--ledger", LINKS]))?;
         if code != Some(0) {
             return Err(format!("ledger check: {code:?} {stderr}"));
         }
