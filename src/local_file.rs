@@ -125,7 +125,12 @@ pub fn check(metadata: &Metadata) -> Result<(), FileFault> {
     if !metadata.is_file() {
         return Err(FileFault::NotRegular);
     }
-    match metadata.len() {
+    check_size(metadata.len())
+}
+
+/// Whether the service takes a file of this size, in bytes.
+pub const fn check_size(size: u64) -> Result<(), FileFault> {
+    match size {
         0 => Err(FileFault::Empty),
         size if size > FILE_MAX => Err(FileFault::TooLarge(size)),
         _ => Ok(()),

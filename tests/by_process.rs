@@ -18,6 +18,7 @@ mod support {
 mod accounts;
 mod beside;
 mod binary;
+mod bucket_uploads;
 mod buckets;
 mod callbacks;
 mod commands;

@@ -442,3 +442,73 @@ fn files_are_probed_by_their_containers_and_only_those_that_are_supported_and_un
     sent.sort_unstable();
     assert_eq!(sent, ["good.mkv", "good.mov", "good.mp4"], "{text}");
 }
+
+/// An MP4 file with a time in its container (seconds since 1904), and perhaps a place.
+fn film(seconds: u32, place: &str) -> Vec<u8> {
+    let boxed = |kind: &str, body: &[u8]| {
+        let size = u32::try_from(body.len() + 8).unwrap().to_be_bytes();
+        [&size, kind.as_bytes(), body].concat()
+    };
+    let header = boxed("mvhd", &[&[0; 4], seconds.to_be_bytes().as_slice(), &[0; 92]].concat());
+    let text =
+        [&u16::try_from(place.len()).unwrap().to_be_bytes(), [0x15, 0xc7].as_slice(), place.as_bytes()];
+    let mut text = boxed("_xyz", &text.concat());
+    text[4] = 0xa9;
+    let places = if place.is_empty() { Vec::new() } else { boxed("udta", &text) };
+    [boxed("ftyp", b"isom"), boxed("mdat", &[7; 900]), boxed("moov", &[header, places].concat())].concat()
+}
+
+#[test]
+fn what_a_file_says_of_its_recording_feeds_only_what_a_rule_names() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("videos")).unwrap();
+    // 2019-05-06 07:08:09 in UTC, and a clock that was never set
+    for (name, bytes) in [
+        ("a.mp4", film(3_639_971_289, "+52.5200+013.4050/")),
+        ("b.MOV", film(0, "+00.0000+000.0000/")),
+        ("c.mkv", b"no box at all".to_vec()),
+        ("d.mp4", film(3_639_971_289, "+52.5200+013.4050/")[..940].to_vec()),
+    ] {
+        fs::write(folder.path().join("videos").join(name), bytes).unwrap();
+    }
+    let previewed = |args: &[&str]| -> Vec<Vec<String>> {
+        let (_, text) =
+            telecine(folder.path(), &[&["preview", "videos/", "--json", "-n", "9"], args].concat());
+        let rows = text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        let fields = |row: serde_json::Value| {
+            let fields = row["fields"].as_array()?.clone();
+            let wanted = ["latitude", "longitude", "datetime_taken"];
+            let text = |field: &serde_json::Value| {
+                format!("{}={}", field[0].as_str().unwrap(), field[1].as_str().unwrap())
+            };
+            Some(
+                fields
+                    .iter()
+                    .map(text)
+                    .filter(|field| wanted.iter().any(|own| field.starts_with(own)))
+                    .collect(),
+            )
+        };
+        rows.filter_map(fields).collect()
+    };
+    let (of_media, none) = (["--from-media"], Vec::<String>::new());
+    assert_eq!(previewed(&of_media), vec![none.clone(); 4], "no rule names the columns");
+    let rules = ["--map", "datetime=media.created", "--map", "geo=media.location"];
+    let first = ["latitude=52.52", "longitude=13.405", "datetime_taken=2019-05-06 07:08:09"]
+        .map(str::to_owned)
+        .to_vec();
+    assert_eq!(previewed(&[&of_media[..], &rules].concat()), [first, none.clone(), none.clone(), none]);
+    let (code, text) = telecine(folder.path(), &[&["check", "videos/", "--from-media"], &rules[..]].concat());
+    assert_eq!(code, 0, "{text}");
+    for said in [
+        "1 file has its time in media.created from the container (first: a.mp4); that is UTC by the standard",
+        "3 files have no time of recording that can be read (first: b.MOV)",
+    ] {
+        assert!(text.contains(said), "{said}: {text}");
+    }
+    // without the flag there are no such columns, and a file of rows has none
+    assert_eq!(telecine(folder.path(), &[&["check", "videos/"], &rules[..]].concat()).0, 3);
+    fs::write(folder.path().join("m.csv"), "url\na.mp4\n").unwrap();
+    let (code, text) = telecine(folder.path(), &["check", "m.csv", "--files-root", "videos", "--from-media"]);
+    assert!(code == 2 && text.contains("--from-media is for a folder as the manifest"), "{code} {text}");
+}

@@ -3,6 +3,8 @@
 //! Three generations of the service's documents disagree on types and spellings; both of each are taken: `videoNo` and
 //! `video_no`, numbers as numbers or strings, `"null"` for nothing.
 
+use std::path::PathBuf;
+
 use serde_json::{Value, json};
 use url::form_urlencoded::Serializer;
 
@@ -30,7 +32,7 @@ const LIST_ANSWER_MAX: usize = 2 * 1024 * 1024;
 /// are the same without the address: the file follows them.
 #[must_use]
 pub fn upload_fields(submission: &Submission, marker: Option<&str>) -> Vec<(&'static str, String)> {
-    let url = submission.file.is_none().then(|| ("url", submission.url.as_str().to_owned()));
+    let url = (!submission.has_body()).then(|| ("url", submission.url.as_str().to_owned()));
     let mut fields: Vec<_> = url.into_iter().chain([("unique_id", submission.namespace.clone())]).collect();
     fields
         .extend(submission.tags.iter().map(String::as_str).chain(marker).map(|tag| ("tags", tag.to_owned())));
@@ -84,11 +86,12 @@ pub struct FileUpload {
 }
 
 impl FileUpload {
-    /// The upload of the file that a submission names. `None`: it names none, or one that the service does not take. The boundary is in no
-    /// file: nobody can guess it.
+    /// The upload of so many bytes, of the file or the object that a submission names. `None`: it names none, or one that the service does
+    /// not take. The boundary is in no file: nobody can guess it.
     #[must_use]
-    pub fn new(submission: &Submission, marker: Option<&str>, boundary: &str) -> Option<Self> {
-        let (path, stamp) = submission.url.file().zip(submission.file)?;
+    pub fn new(submission: &Submission, marker: Option<&str>, boundary: &str, size: u64) -> Option<Self> {
+        let of_object = || Some(PathBuf::from(submission.url.object()?.key));
+        let path = submission.url.file().or_else(of_object).filter(|_| submission.has_body())?;
         let media_type = media_type(&path)?;
         let part = |name: &str| format!("--{boundary}\r\nContent-Disposition: form-data; name=\"{name}\"");
         let fields = upload_fields(submission, marker);
@@ -100,7 +103,7 @@ impl FileUpload {
         let file = format!("{}; filename=\"{name}\"\r\nContent-Type: {media_type}\r\n\r\n", part("file"));
         let tail = format!("\r\n--{boundary}--\r\n").into_bytes();
         let head = (fields.concat() + &file).into_bytes();
-        Some(Self { head, size: stamp.size, tail, boundary: boundary.to_owned() })
+        Some(Self { head, size, tail, boundary: boundary.to_owned() })
     }
 
     /// The whole body, in bytes.
@@ -345,7 +348,7 @@ mod tests {
         let url = SourceUrl::of_file(std::path::Path::new("/v/a \"b\"\n\u{1f3ac}.MOV")).unwrap();
         let file = Some(crate::domain::FileStamp { size: 5, modified_at: UnixMillis(0) });
         let own = Submission { url, file, ..submission() };
-        let upload = FileUpload::new(&own, Some("telecine:1-2"), "B").unwrap();
+        let upload = FileUpload::new(&own, Some("telecine:1-2"), "B", 5).unwrap();
         let part = |name: &str, value: &str| {
             format!("--B\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
         };
@@ -364,7 +367,7 @@ mod tests {
         assert_eq!(String::from_utf8(upload.head.clone()).unwrap(), format!("{}{file}", fields.concat()));
         assert_eq!(upload.tail, b"\r\n--B--\r\n");
         assert_eq!(upload.length(), upload.head.len() as u64 + 5 + 9);
-        assert_eq!(FileUpload::new(&submission(), None, "B"), None);
+        assert_eq!(FileUpload::new(&submission(), None, "B", 5), None);
     }
 
     #[test]

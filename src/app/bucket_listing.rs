@@ -40,7 +40,7 @@ impl BucketListing<'_> {
             );
             unlisted(what)
         };
-        let mut lister = BucketLister::new(self.sources, prefix).map_err(refused)?;
+        let mut lister = BucketLister::new(self.sources, prefix);
         let mut objects = 0;
         while let Some(page) = lister.next().await.map_err(refused)? {
             for object in &page {

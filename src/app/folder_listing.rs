@@ -1,9 +1,10 @@
 //! A folder as a manifest: lists it into temporary files, before anything else happens.
 
 use std::{
-    fs::{self, DirEntry},
+    fs::{self, DirEntry, Metadata},
     io,
     os::unix::ffi::OsStrExt as _,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     vec,
 };
@@ -13,8 +14,9 @@ use crate::{
     domain::with_separators,
     error::Error,
     events::{Event, EventBus},
-    local_file::FilesRoot,
-    manifest::{FolderWriter, ManifestError, ObjectListing},
+    local_file::{FilesRoot, OpenFile, stamp_of},
+    manifest::{FolderWriter, ManifestError, MediaCells, ObjectListing},
+    probe::Recording,
 };
 
 use super::temporary_folder_error;
@@ -28,6 +30,8 @@ pub struct FolderListing<'a> {
     pub events: &'a EventBus,
     /// Which files are rows, by their paths below the folder.
     pub is_wanted: &'a (dyn Fn(&str) -> bool + Sync),
+    /// Whether rows have columns for what the files say of their recording.
+    pub reads_media: bool,
 }
 
 impl FolderListing<'_> {
@@ -36,7 +40,7 @@ impl FolderListing<'_> {
     pub fn list(&self, given: &str, root: &FilesRoot) -> Result<ObjectListing, Error> {
         let path = || crate::redact::clean(given);
         let file = || tempfile::tempfile().map_err(temporary_folder_error);
-        let mut writer = FolderWriter::new(file()?, file()?);
+        let mut writer = FolderWriter::new(file()?, file()?, self.reads_media);
         let unlisted = |what: String| Error::Manifest(ManifestError::FolderUnlisted { path: path(), what });
         let files = self.walk(given, root.path(), &mut writer).map_err(unlisted)?;
         let listing = writer.finish().map_err(|error| unlisted(unwritable(&error)))?;
@@ -87,12 +91,27 @@ impl FolderListing<'_> {
                 writer.links += 1;
             } else if metadata.is_file() {
                 let inside = path.strip_prefix(root).unwrap_or(&path);
-                writer.add(&path, inside, &metadata, self.is_wanted).map_err(|error| unwritable(&error))?;
+                let media = || media_of(&path, &metadata);
+                let added = writer.add(&path, inside, &metadata, self.is_wanted, media);
+                added.map_err(|error| unwritable(&error))?;
             } else {
                 writer.special += 1;
             }
         }
         Ok(files)
+    }
+}
+
+/// What a file says of its recording. One that has changed meanwhile says nothing: its row is judged when it is read.
+fn media_of(path: &Path, metadata: &Metadata) -> MediaCells {
+    let read = || OpenFile::open(path, stamp_of(metadata)).map(|file| Recording::of(&file));
+    // a panic in a library that reads foreign bytes must not end the process
+    let recording = catch_unwind(AssertUnwindSafe(read)).ok().and_then(Result::ok).unwrap_or_default();
+    let Recording { created, is_container_time, location } = recording;
+    MediaCells {
+        created: created.unwrap_or_default(),
+        location: location.unwrap_or_default(),
+        is_container_time,
     }
 }
 

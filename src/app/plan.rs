@@ -285,7 +285,7 @@ impl PlannedRows {
                 if planned.is_sent() {
                     let url = &row.submission.url;
                     if to_send < uploads_max.unwrap_or(u64::MAX) {
-                        rows.transfers.add(row.submission.file.as_ref().map(|file| file.size));
+                        rows.transfers.add(row.submission.body_size());
                     }
                     to_send += 1;
                     rows.note_expiry(path, *line, url.expires_at());

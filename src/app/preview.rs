@@ -62,8 +62,9 @@ pub fn rows(manifest: &mut Manifest, from_line: u64, count: usize) -> Result<Vec
 #[must_use]
 pub fn shown_fields(submission: &Submission, marker: Option<&str>) -> Vec<(&'static str, String)> {
     let mut fields = upload_fields(submission, marker);
-    let file = submission.file.map(|stamp| ("file", format!("{} ({stamp})", submission.url)));
-    fields.extend(file);
+    let stamp = submission.file.map(|stamp| stamp.to_string());
+    let stamp = stamp.or_else(|| submission.object.as_ref().map(ToString::to_string));
+    fields.extend(stamp.map(|stamp| ("file", format!("{} ({stamp})", submission.url))));
     for (name, value) in &mut fields {
         if *name == "file" {
             continue;
@@ -83,7 +84,7 @@ fn sent(path: &str, row: ManifestRow) -> PreviewRow {
         schema: SCHEMA,
         manifest: path.to_owned(),
         line: row.line,
-        form: row.submission.file.is_none().then(|| form_of(&fields)),
+        form: (!row.submission.has_body()).then(|| form_of(&fields)),
         fields,
         warnings: row.warnings,
         problems: Vec::new(),

@@ -152,7 +152,7 @@ pub async fn open(
     let ledger = open_ledger(request, &identity, &clock).await?;
     let path = crate::redact::clean(&request.ledger.absolute().to_string());
     request.events.emit(clock.now(), &Event::LedgerOpened { path, is_new });
-    let sources = if request.destination.is_sandbox() {
+    let sources = if request.destination.is_sandbox() && !request.links.reads_objects {
         Sources::made_up()
     } else {
         Sources::new(request.links.clone(), |name| std::env::var_os(name), clock.clone())

@@ -6,19 +6,20 @@ use std::{collections::HashSet, time::Duration};
 
 use super::{
     PageAsk, SourceError, Sources,
-    http::{Answer, NoAnswer, StorageClient},
+    http::{Answer, NoAnswer},
     page,
+    refusal::{self, answered, code_of, passes},
 };
 use crate::{
     domain::{BucketPrefix, ListedObject, ObjectStorage},
-    redact,
     retry::{Backoff, parse_retry_after},
 };
 
 /// A page is asked for this often at most.
-const ATTEMPTS_MAX: u32 = 6;
+pub(super) const ATTEMPTS_MAX: u32 = 6;
 /// Between two attempts.
-const BACKOFF: Backoff = Backoff { base: Duration::from_millis(500), delay_max: Duration::from_secs(20) };
+pub(super) const BACKOFF: Backoff =
+    Backoff { base: Duration::from_millis(500), delay_max: Duration::from_secs(20) };
 /// A storage that asks for a longer wait is not waited for.
 const WAIT_MAX: Duration = Duration::from_mins(2);
 
@@ -37,7 +38,6 @@ pub enum ListError {
 pub struct BucketLister<'a> {
     sources: &'a Sources,
     prefix: &'a BucketPrefix,
-    client: StorageClient,
     /// The token of the page that is next.
     token: Option<String>,
     /// Digests of the tokens so far: a storage that repeats one would be listed for ever.
@@ -47,9 +47,9 @@ pub struct BucketLister<'a> {
 
 impl<'a> BucketLister<'a> {
     /// A lister that has asked for nothing yet.
-    pub fn new(sources: &'a Sources, prefix: &'a BucketPrefix) -> Result<Self, ListError> {
-        let client = StorageClient::new().map_err(ListError::NotListed)?;
-        Ok(Self { sources, prefix, client, token: None, seen: HashSet::new(), is_over: false })
+    #[must_use]
+    pub fn new(sources: &'a Sources, prefix: &'a BucketPrefix) -> Self {
+        Self { sources, prefix, token: None, seen: HashSet::new(), is_over: false }
     }
 
     /// The next objects, perhaps none. `None`: the listing is complete.
@@ -87,7 +87,8 @@ impl<'a> BucketLister<'a> {
             let request = self.sources.list_request(&ask);
             let request =
                 request.ok_or_else(|| ListError::NotListed("no request can be signed".to_owned()))?;
-            let (cause, wait) = match self.client.get(&request).await {
+            let (cause, wait) = match self.sources.client().map_err(ListError::NotListed)?.get(&request).await
+            {
                 Ok(Answer { status: 200, body, .. }) if !page::is_error(&body) => return Ok(body),
                 Ok(answer) => {
                     let code = code_of(&answer);
@@ -117,36 +118,18 @@ impl<'a> BucketLister<'a> {
     /// What an answer means that will not change, and what to do.
     fn refusal(&self, answer: &Answer, code: Option<&str>) -> String {
         let BucketPrefix { storage, bucket, .. } = self.prefix;
-        let own_region = self.sources.region(&self.prefix.owner()).unwrap_or_default();
-        let region = answer.region.as_deref().filter(|region| *region != own_region);
-        if let Some(region) = region.filter(|_| matches!(answer.status, 301 | 307 | 400)) {
-            let region = redact::clean(region);
-            return format!(
-                "the bucket {bucket} is in the region {region}, and {own_region} is given: set AWS_REGION={region}"
-            );
+        let own_region = self.sources.region(&self.prefix.owner());
+        let of_credentials = || refusal::of_credentials(answer, code);
+        if let Some(text) = refusal::of_region(bucket, own_region, answer).or_else(of_credentials) {
+            return text;
         }
         let said = answered(answer.status, code);
-        match (code.unwrap_or_default(), answer.status) {
-            ("ExpiredToken" | "TokenRefreshRequired" | "ExpiredTokenException", _) => {
-                format!("the credentials have expired ({said}): obtain new ones")
-            }
-            ("InvalidAccessKeyId" | "InvalidToken", _) => {
-                format!("the storage does not know the credentials ({said}): check which are set")
-            }
-            ("SignatureDoesNotMatch", _) => {
-                format!("the storage refuses the signature ({said}): check the secret key")
-            }
-            ("RequestTimeTooSkewed", _) => {
-                format!("the clock of this machine differs from that of the storage ({said}): set it")
-            }
-            ("AuthenticationFailed", _) => {
-                format!("the storage refuses the credentials ({said}): they are wrong or have expired")
-            }
-            (_, 404) => {
+        match answer.status {
+            404 => {
                 let noun = if *storage == ObjectStorage::Azure { "container" } else { "bucket" };
                 format!("there is no {noun} {bucket} ({said}): check its name")
             }
-            (_, 401 | 403) => {
+            401 | 403 => {
                 let right = match storage {
                     ObjectStorage::S3 => "s3:ListBucket on the bucket",
                     ObjectStorage::Google => "storage.objects.list on the bucket",
@@ -157,20 +140,4 @@ impl<'a> BucketLister<'a> {
             _ => format!("the storage does not give the listing ({said})"),
         }
     }
-}
-
-/// Whether an answer may be another one later.
-fn passes(status: u16, code: Option<&str>) -> bool {
-    let is_busy = matches!(code, Some("SlowDown" | "RequestTimeout" | "ServerBusy" | "InternalError"));
-    matches!(status, 408 | 429 | 500 | 502..=504) || is_busy
-}
-
-fn code_of(answer: &Answer) -> Option<String> {
-    let of_header = answer.code.as_ref().map(|code| redact::clean(code));
-    of_header.or_else(|| page::error_code(&answer.body))
-}
-
-/// `403 AccessDenied`.
-fn answered(status: u16, code: Option<&str>) -> String {
-    code.map_or_else(|| status.to_string(), |code| format!("{status} {code}"))
 }

@@ -1,8 +1,9 @@
-//! Objects in buckets: signs links to them, so that the service can fetch them from a plain https address, and lists them.
+//! Objects in buckets: signs links to them, so that the service can fetch them from a plain https address; reads them where it
+//! cannot; and lists them.
 //!
 //! - **Two steps.** [`Sources::prepare`] obtains credentials, which may take time and may fail, before anything is claimed.
 //!   [`Sources::sign`] only computes: a link's life begins when its request leaves.
-//! - **Secret.** A signed link exists in the request that carries it, and nowhere else.
+//! - **Secret.** A signed link exists in the request that carries it or is made with it, and nowhere else.
 
 mod azure;
 mod credentials_command;
@@ -12,6 +13,8 @@ mod http;
 mod list;
 mod page;
 mod profile;
+mod read;
+mod refusal;
 mod s3;
 mod v4;
 mod xml;
@@ -20,7 +23,7 @@ use std::{
     borrow::Cow,
     collections::BTreeMap,
     ffi::OsString,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -36,7 +39,9 @@ use crate::{
 };
 use azure::AzureSigner;
 use google::GoogleSigner;
+use http::StorageClient;
 pub use list::{BucketLister, ListError};
+pub use read::{ObjectFault, ObjectReader};
 use s3::S3Signer;
 
 /// Credentials are obtained again this long before they expire: a link lives no longer than its credentials, and the service
@@ -68,13 +73,15 @@ pub struct LinkRules {
     pub life: Duration,
     /// A command that prints credentials of S3.
     pub credentials_command: Option<String>,
+    /// Whether objects are read here, and not by the service: links must be real then, also for the sandbox.
+    pub reads_objects: bool,
 }
 
 impl Default for LinkRules {
     /// The credentials of the variables, and a life of six hours: long enough for a queue at the service, and no longer than
     /// most temporary credentials live.
     fn default() -> Self {
-        Self { life: Duration::from_hours(6), credentials_command: None }
+        Self { life: Duration::from_hours(6), credentials_command: None, reads_objects: false }
     }
 }
 
@@ -95,6 +102,8 @@ pub struct Sources {
     /// That of the machine: storages refuse links that are dated in the future.
     clock: Clock,
     signers: Mutex<BTreeMap<StorageAccount, PreparedSigner>>,
+    /// Made with the first request.
+    client: OnceLock<StorageClient>,
 }
 
 /// Where credentials come from.
@@ -176,14 +185,16 @@ impl Sources {
     ) -> Self {
         let variables: Variables = Arc::new(move |name| variable(name).filter(|value| !value.is_empty()));
         let origin = CredentialOrigin { variables, credentials_command: rules.credentials_command };
-        Self { origin: Some(origin), life: rules.life, clock, signers: Mutex::default() }
+        let (signers, client) = (Mutex::default(), OnceLock::new());
+        Self { origin: Some(origin), life: rules.life, clock, signers, client }
     }
 
     /// Makes up links for the sandbox, which fetches nothing: no credentials are needed.
     #[must_use]
     pub const fn made_up() -> Self {
         let clock = Clock::still(UnixMillis(0));
-        Self { origin: None, life: LINK_LIFE_MIN, clock, signers: Mutex::new(BTreeMap::new()) }
+        let signers = Mutex::new(BTreeMap::new());
+        Self { origin: None, life: LINK_LIFE_MIN, clock, signers, client: OnceLock::new() }
     }
 
     /// Obtains the credentials of an account, if it has none or they expire soon. If they cannot be obtained again, those that
@@ -272,6 +283,14 @@ impl Sources {
     fn list_request(&self, ask: &PageAsk<'_>) -> Option<String> {
         let signers = self.signers();
         signers.get(&ask.prefix.owner())?.signer.list(ask, self.clock.now())
+    }
+
+    fn client(&self) -> Result<&StorageClient, String> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let client = StorageClient::new()?;
+        Ok(self.client.get_or_init(|| client))
     }
 
     fn signers(&self) -> MutexGuard<'_, BTreeMap<StorageAccount, PreparedSigner>> {

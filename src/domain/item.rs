@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{FileStamp, signature, source_url::SourceUrl};
+use super::{FileStamp, ObjectStamp, signature, source_url::SourceUrl};
 
 /// The identity of an item: one source URL in one namespace. A row's line number is never part of it, so a manifest may
 /// be reordered, split or extended.
@@ -138,9 +138,12 @@ pub struct Coordinates {
 pub struct Submission {
     /// Where the service fetches the video.
     pub url: SourceUrl,
-    /// What the file was when the row was read. `None`: the service fetches the video.
+    /// What the file was when the row was read. `None`: it is no file on this machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<FileStamp>,
+    /// What the object was when the row was read, where telecine sends its bytes. `None`: it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object: Option<ObjectStamp>,
     /// The service's `unique_id`: the namespace that holds the video.
     #[serde(rename = "ns")]
     pub namespace: String,
@@ -196,6 +199,7 @@ impl Submission {
         Self {
             url,
             file: None,
+            object: None,
             namespace,
             item_id: None,
             tags: Vec::new(),
@@ -220,11 +224,30 @@ impl Submission {
         ItemKey::of(&self.namespace, None, self.url.as_str())
     }
 
-    /// Whether the other is the same but for the signature of the link.
+    /// Whether telecine sends the bytes of the video. If not, the service fetches it.
+    #[must_use]
+    pub const fn has_body(&self) -> bool {
+        self.file.is_some() || self.object.is_some()
+    }
+
+    /// The bytes of the video that telecine sends, as far as they are known before.
+    #[must_use]
+    pub fn body_size(&self) -> Option<u64> {
+        let of_object = || self.object.as_ref().and_then(|object| object.size);
+        self.file.map(|file| file.size).or_else(of_object)
+    }
+
+    /// Whether the other is the same but for the signature of the link. How an object is sent is no content.
     #[must_use]
     pub fn has_same_content(&self, other: &Self) -> bool {
         let same_link = self.url.without_signature() == other.url.without_signature();
-        same_link && Self { url: self.url.clone(), ..other.clone() } == *self
+        let rest = Self { url: self.url.clone(), object: self.object.clone(), ..other.clone() };
+        same_link && self.has_same_object(other) && rest == *self
+    }
+
+    fn has_same_object(&self, other: &Self) -> bool {
+        let stamps = self.object.as_ref().zip(other.object.as_ref());
+        stamps.is_none_or(|(own, other)| own.agrees_with(other))
     }
 
     /// The fields in which another submission of the same item differs.
@@ -239,10 +262,13 @@ impl Submission {
         };
         let retain =
             |own: &Self| own.retain_original_video.map_or_else(String::new, |retain| retain.to_string());
+        let is_other_object = !self.has_same_object(new);
+        let object = |own: &Self| own.object.as_ref().filter(|_| is_other_object).map(ToString::to_string);
         let values = |own: &Self| {
             [
                 ("url", crate::redact::url(&own.url.without_signature())),
                 ("file", own.file.map_or_else(String::new, |file| file.to_string())),
+                ("object", object(own).unwrap_or_default()),
                 ("tags", crate::redact::opaque(&own.tags.join("; "))),
                 ("geo", place(own)),
                 ("datetime", text(own.datetime_taken.as_ref())),
@@ -320,6 +346,24 @@ mod tests {
         let shown: Vec<String> = old.differences(&new).iter().map(ToString::to_string).collect();
         assert_eq!(shown, ["tags: a -> a; b", "camera_model: X -> (none)"]);
         assert!(old.differences(&old).is_empty());
+    }
+
+    #[test]
+    fn an_object_has_changed_only_where_both_readings_say_what_it_was() {
+        let url = SourceUrl::parse("s3://bucket/a.mp4").unwrap();
+        let stamp = |size, etag: &str| ObjectStamp { size: Some(size), etag: Some(etag.to_owned()) };
+        let of = |object| Submission { object, ..Submission::new(url.clone(), "default".to_owned()) };
+        let (first, link, unknown) = (of(Some(stamp(5, "a"))), of(None), of(Some(ObjectStamp::default())));
+        for same in [&first, &link, &unknown] {
+            assert!(first.has_same_content(same) && same.has_same_content(&first), "{same:?}");
+            assert!(first.differences(same).is_empty(), "{same:?}");
+        }
+        for other in [of(Some(stamp(5, "b"))), of(Some(ObjectStamp { size: Some(6), etag: None }))] {
+            assert!(!first.has_same_content(&other), "{other:?}");
+            assert_eq!(first.differences(&other).len(), 1, "{other:?}");
+        }
+        let shown = first.differences(&of(Some(stamp(6, "b"))))[0].to_string();
+        assert_eq!(shown, "object: 5 bytes with the ETag a -> 6 bytes with the ETag b");
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub use expiry::{LINK_LIFE_MIN, link_expires_at};
 pub use file_address::{FileStamp, is_file_address, path_of};
 pub use item::*;
 pub use limit::*;
-pub use object_address::{ObjectAddress, ObjectStorage, StorageAccount, is_object_address};
+pub use object_address::{ObjectAddress, ObjectStamp, ObjectStorage, StorageAccount, is_object_address};
 pub use outcome::{RunOutcome, StopReason, no_row_remedy, no_row_text};
 pub use price::{Credits, Price, PriceError};
 pub use probe::{Probe, ProbeVerdict, Reach};

@@ -5,6 +5,8 @@
 
 use std::{borrow::Cow, fmt};
 
+use serde::{Deserialize, Serialize};
+
 use super::{SourceUrl, UrlError};
 
 /// Where buckets are.
@@ -93,6 +95,37 @@ impl<'a> ObjectAddress<'a> {
     #[must_use]
     pub fn owner(&self) -> StorageAccount {
         StorageAccount { storage: self.storage, name: self.account.to_owned() }
+    }
+}
+
+/// What an object was when its row was read, where telecine sends its bytes. Another size or ETag means another content.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectStamp {
+    /// In bytes. `None`: the manifest does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// Without quotes. `None`: the manifest does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
+}
+
+impl ObjectStamp {
+    /// Whether both may be of the same content: nothing that both know differs.
+    #[must_use]
+    pub fn agrees_with(&self, other: &Self) -> bool {
+        let same_size = self.size.zip(other.size).is_none_or(|(own, other)| own == other);
+        let same_etag = self.etag.as_ref().zip(other.etag.as_ref()).is_none_or(|(own, other)| own == other);
+        same_size && same_etag
+    }
+}
+
+impl fmt::Display for ObjectStamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.size {
+            Some(size) => write!(f, "{size} bytes")?,
+            None => f.write_str("of unknown size")?,
+        }
+        self.etag.iter().try_for_each(|etag| write!(f, " with the ETag {}", crate::redact::clean(etag)))
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use crate::domain::{Coordinates, FileStamp, ItemKey, ManifestRow, Problem, SourceUrl, Submission};
+use crate::domain::{
+    Coordinates, FileStamp, ItemKey, ManifestRow, ObjectStamp, Problem, SourceUrl, Submission,
+};
 
 /// What a record says.
 #[derive(Clone, Debug)]
@@ -11,6 +13,8 @@ pub(super) struct BorrowedRow<'a> {
     pub(super) address: Cow<'a, str>,
     /// Of the file that it names.
     pub(super) file: Option<FileStamp>,
+    /// Of the object that it names, where its bytes are sent.
+    pub(super) object: Option<ObjectStamp>,
     pub(super) namespace: Cow<'a, str>,
     pub(super) item_id: Option<Cow<'a, str>>,
     pub(super) tags: Vec<Cow<'a, str>>,
@@ -61,6 +65,7 @@ impl BorrowedRow<'_> {
             submission: Submission {
                 url: SourceUrl::of_normal(self.address),
                 file: self.file,
+                object: self.object,
                 namespace: self.namespace.into_owned(),
                 item_id: owned(self.item_id),
                 tags: self.tags.into_iter().map(Cow::into_owned).collect(),

@@ -47,13 +47,13 @@ mod workers;
 
 use std::{collections::BTreeSet, path::PathBuf, sync::atomic::Ordering};
 
-pub use convert::{LoneComma, RowRules, SameBy};
+pub use convert::{LoneComma, RowRules, SameBy, Via};
 pub use dialect::{Dialect, Encoding, Quote};
 pub use error::ManifestError;
 pub use infer::{Inference, Proposal, infer};
 pub use join::Join;
 pub use lint::LINK_EXPIRED;
-pub use listed::{BucketWriter, FolderWriter, ObjectListing};
+pub use listed::{BucketWriter, FolderWriter, MediaCells, ObjectListing};
 pub use mapping::{Field, Filter, MapRule, MapRuleError, Part, Piece, Selector, Transform};
 pub use own_output::sources_of;
 pub use records::Format;

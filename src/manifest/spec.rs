@@ -1,6 +1,6 @@
 //! How one manifest is to be read.
 
-use super::{Dialect, Filter, Format, Join, MapRule, ObjectListing, RowRules};
+use super::{Dialect, Filter, Format, Join, MapRule, ObjectListing, RowRules, Via};
 
 /// How to read one manifest.
 #[derive(Clone, Debug)]
@@ -49,6 +49,12 @@ impl ManifestSpec {
         }
     }
 
+    /// The same where the service is to fetch every object.
+    #[must_use]
+    pub fn with_links(self) -> Self {
+        Self { rules: RowRules { via: Via::Link, ..self.rules }, ..self }
+    }
+
     /// The same for a listing: telecine writes it, so flags for the text of other manifests do not hold for it.
     #[must_use]
     pub fn with_listing(self, listing: ObjectListing) -> Self {
@@ -56,6 +62,7 @@ impl ManifestSpec {
             dialect: ObjectListing::dialect(),
             format: Some(Format::Csv),
             header: Header::Present,
+            rules: RowRules { is_bucket: listing.is_bucket(), ..self.rules },
             listing: Some(listing),
             ..self
         }

@@ -4,7 +4,7 @@ use std::{fs::File, os::unix::fs::MetadataExt as _};
 
 use super::{
     DateRules, Dialect, Filter, Format, GeoOrder, Header, LoneComma, ManifestSpec, MissingRules, OffsetRule,
-    RowRules, SameBy, TagSeparator, TooLong, dialect::Quote, join::Joined,
+    RowRules, SameBy, TagSeparator, TooLong, Via, dialect::Quote, join::Joined,
 };
 
 /// What of a file changes when it is written.
@@ -117,6 +117,8 @@ fn rule_fields(rules: &RowRules) -> Vec<(&'static str, Vec<String>)> {
         missing: MissingRules { has_defaults, texts: missing },
         drop_invalid,
         files,
+        via,
+        is_bucket,
     } = rules;
     let tag_separator = match tag_separator {
         TagSeparator::Default => None,
@@ -130,6 +132,8 @@ fn rule_fields(rules: &RowRules) -> Vec<(&'static str, Vec<String>)> {
         ("lone_comma", matches!(lone_comma, LoneComma::Refused)),
         ("has_defaults", *has_defaults),
         ("has_date_cells", *has_date_cells),
+        ("via_upload", matches!(via, Via::Upload)),
+        ("is_bucket", *is_bucket),
     ];
     let mut fields = vec![
         ("namespace", texts([namespace])),

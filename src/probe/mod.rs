@@ -22,6 +22,7 @@ mod inspect;
 mod partial_file;
 mod parts;
 mod playlist;
+mod recording;
 
 use std::{
     future::poll_fn,
@@ -36,6 +37,7 @@ use std::{
 use tokio::sync::Semaphore;
 
 pub use fetcher::{FetchError, FetchRequest, FetchResponse, Fetcher, Method};
+pub use recording::Recording;
 
 use crate::{
     clock::Clock,

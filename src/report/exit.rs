@@ -408,13 +408,13 @@ pub const fn stop_reason(reason: StopReason) -> (&'static str, &'static str) {
              the same command again",
         ),
         StopReason::NoSourceCredentials => (
-            "no link to the objects of the manifest can be signed; no row was sent without one",
+            "the objects of the manifest cannot be reached with the credentials; no row was sent without them",
             "correct the credentials, then run the same command again; it resumes where this run stopped",
         ),
         StopReason::FilesUnreadable => (
-            "files of the manifest cannot be read, or most of the last ones changed; they were not sent",
-            "check the disk and its permissions, then run the same command again, with --retry-failed if files were gone and are \
-             back; it resumes where this run stopped",
+            "files or objects of the manifest cannot be read, or most of the last ones changed; they were not sent",
+            "check the disk or the storage, and the permissions, then run the same command again, with --retry-failed if files \
+             were gone and are back; it resumes where this run stopped",
         ),
         StopReason::UntrustedCertificate => (
             "the TLS certificate cannot be trusted",

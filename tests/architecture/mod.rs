@@ -156,7 +156,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("reqwest", &["src/api/http.rs", "src/probe/http.rs", "src/http_client.rs", "src/bucket/http.rs"]),
     ("prometheus_client", &["src/app/metrics.rs"]),
     ("sd_notify", &["src/cli/"]),
-    ("mp4_atom", &["src/probe/container/mp4.rs"]),
+    ("mp4_atom", &["src/probe/container/mp4.rs", "src/probe/recording.rs"]),
     ("matroska_demuxer", &["src/probe/container/matroska.rs"]),
     ("mpeg2ts", &["src/probe/container/transport.rs"]),
     ("m3u8_rs", &["src/probe/playlist.rs"]),

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::values;
+use super::{
+    listed::{ListedArgs, ViaArg},
+    values,
+};
 use crate::bucket::LinkRules;
 
 /// How links to objects in buckets are signed.
@@ -20,8 +23,12 @@ pub(in crate::cli) struct LinkArgs {
 }
 
 impl LinkArgs {
-    /// The rules, with the command that prints credentials.
-    pub(in crate::cli) fn rules(&self, credentials_command: Option<&str>) -> LinkRules {
-        LinkRules { life: self.link_life, credentials_command: credentials_command.map(str::to_owned) }
+    /// The rules, with the flags for buckets.
+    pub(in crate::cli) fn rules(&self, listed: &ListedArgs) -> LinkRules {
+        LinkRules {
+            life: self.link_life,
+            credentials_command: listed.source_credentials_command.clone(),
+            reads_objects: listed.via == ViaArg::Upload,
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use glob::Pattern;
 
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
     error::Error,
     events::EventBus,
     local_file::FilesRoot,
-    manifest::{ManifestSpec, RowRules, STDIN},
+    manifest::{ManifestSpec, RowRules, STDIN, Via},
 };
 
 /// Endings of files that are manifests: such an object is not a video.
@@ -35,6 +35,13 @@ pub(in crate::cli) struct ListedArgs {
     #[arg(long, value_name = "GLOB", env = "TELECINE_EXCLUDE", value_delimiter = '\n')]
     pub(in crate::cli) exclude: Vec<Pattern>,
 
+    /// Of a folder, add the columns media.created and media.location: when and where a video was taken, as its file says.
+    ///
+    /// They feed a field only where --map says so: --map datetime=media.created --map geo=media.location. They are read of .mp4 and .mov files,
+    /// and empty where a file says nothing. The time is UTC, or has the offset that the camera wrote; many cameras write local time as UTC.
+    #[arg(long, env = "TELECINE_FROM_MEDIA")]
+    pub(in crate::cli) from_media: bool,
+
     /// Run this command with sh for the credentials of s3:// addresses [default: AWS_ACCESS_KEY_ID, else AWS_PROFILE].
     ///
     /// It prints JSON as credential_process of AWS does, such as `aws configure export-credentials`. It runs again before the
@@ -47,6 +54,29 @@ pub(in crate::cli) struct ListedArgs {
         help_heading = "Buckets"
     )]
     pub(in crate::cli) source_credentials_command: Option<String>,
+
+    /// How the service gets objects in buckets: link (it fetches them) or upload (this machine reads and sends them).
+    ///
+    /// With upload, the service needs no access to the storage, as in a private network. Objects then obey the rules of files on this machine:
+    /// .mp4, .mov, .mkv or .avi, up to 3 GB, and --bwlimit. An object that changed since its bucket was listed is not sent.
+    #[arg(long, value_enum, value_name = "WAY", env = "TELECINE_VIA", default_value_t = ViaArg::Link, help_heading = "Buckets")]
+    pub(in crate::cli) via: ViaArg,
+}
+
+/// How the service gets objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum ViaArg {
+    Link,
+    Upload,
+}
+
+impl ViaArg {
+    pub(in crate::cli) const fn via(self) -> Via {
+        match self {
+            Self::Link => Via::Link,
+            Self::Upload => Via::Upload,
+        }
+    }
 }
 
 impl ListedArgs {
@@ -68,6 +98,10 @@ impl ListedArgs {
         events: &EventBus,
     ) -> Result<Vec<ManifestSpec>, Error> {
         let places = specs.iter().map(|spec| place_of(&spec.path)).collect::<Result<Vec<_>, _>>()?;
+        if self.from_media && !places.iter().any(|place| matches!(place, Place::Folder(_))) {
+            let what = "is for a folder as the manifest, such as ./videos/: a second file adds columns to its rows (--join)";
+            return Err(Error::Usage(format!("--from-media {what}")));
+        }
         if places.iter().all(|place| matches!(place, Place::File)) {
             let patterns = self.patterns();
             let unused = patterns.iter().find(|(_, patterns)| !patterns.is_empty());
@@ -83,7 +117,7 @@ impl ListedArgs {
         let sources = Sources::new(rules, |name| std::env::var_os(name), Clock::real());
         let is_wanted = |key: &str| self.is_wanted(key);
         let buckets = BucketListing { sources: &sources, events, is_wanted: &is_wanted };
-        let folders = FolderListing { events, is_wanted: &is_wanted };
+        let folders = FolderListing { events, is_wanted: &is_wanted, reads_media: self.from_media };
         block_on(async {
             let mut listed = Vec::with_capacity(specs.len());
             for (spec, place) in specs.into_iter().zip(places) {
@@ -154,7 +188,9 @@ mod tests {
         let args = ListedArgs {
             include: patterns(&["*.mp4", "*.mov"]),
             exclude: patterns(&["raw/*"]),
+            from_media: false,
             source_credentials_command: None,
+            via: ViaArg::Link,
         };
         let wanted: Vec<&str> = ["a.mp4", "x/y.mov", "raw/a.mp4", "a.MP4", "a.json"]
             .into_iter()

@@ -47,7 +47,8 @@ impl Snapshot {
     /// The files that are being sent. `None`: no file is.
     pub fn files_sent(&self) -> Result<Option<FilesSent>, LedgerError> {
         let sql = "SELECT count(*), coalesce(sum(min(sent, size)), 0), coalesce(sum(size), 0) FROM \
-                   (SELECT attempt.body_sent AS sent, CAST(item.submission ->> '$.file.size' AS BIGINT) AS size \
+                   (SELECT attempt.body_sent AS sent, \
+                    CAST(coalesce(item.submission ->> '$.file.size', item.submission ->> '$.object.size') AS BIGINT) AS size \
                     FROM attempt JOIN item ON item.id = attempt.item \
                     WHERE attempt.state = 'sending' AND attempt.body_sent IS NOT NULL) AS files";
         let read = |row: &SqlRow<'_>| -> Result<[i64; 3], LedgerError> {

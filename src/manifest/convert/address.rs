@@ -1,16 +1,21 @@
 //! The address of the video. A cell holds one.
 
-use std::{borrow::Cow, path::PathBuf};
+use std::{
+    borrow::Cow,
+    path::{Path, PathBuf},
+};
 
 use super::{
-    Explanation, Reading,
+    Explanation, Reading, Via,
     advice::{LOCAL_PATH, file_advice, is_local_path, url_advice},
     problem_at,
 };
 use crate::{
-    domain::{SourceUrl, UrlError, is_object_address, path_of},
+    domain::{ObjectStamp, SourceUrl, UrlError, is_object_address, path_of},
+    local_file::{FileFault, check_size, media_type},
     manifest::{
         addresses::{is_media, is_web_address},
+        listed::listed_stamp,
         mapping::{Field, Transform, ValueSource, addresses_in},
         values::linked_address,
     },
@@ -42,6 +47,9 @@ impl<'a> Reading<'a> {
             }
             Ok(address) => {
                 self.warn_of_oddities(Field::Url, &value, &address);
+                if self.rules.via == Via::Upload && is_object_address(&address) {
+                    self.note_object(&address);
+                }
                 Some(address)
             }
             Err(UrlError::Empty) if !self.problems.is_empty() => None,
@@ -112,6 +120,25 @@ impl<'a> Reading<'a> {
         }
     }
 
+    /// An object whose bytes are sent must be what the service takes as a file.
+    fn note_object(&mut self, address: &str) {
+        let stamp = if self.rules.is_bucket { listed_stamp(self.cells) } else { ObjectStamp::default() };
+        let fault = match stamp.size {
+            _ if object_media_type(address).is_none() => Some(FileFault::Ending),
+            Some(size) => check_size(size).err(),
+            None => None,
+        };
+        if let Some(fault) = fault {
+            let (class, fix) = file_advice(&fault);
+            self.problem(
+                Field::Url,
+                redact::opaque(address),
+                Explanation::new(class, fault.to_string(), fix),
+            );
+        }
+        self.object = Some(stamp);
+    }
+
     fn refuse_several_addresses(&mut self, value: &str) {
         let message = format!("the cell holds more than one address ({})", count(value));
         let name = self.name_of(Field::Url);
@@ -144,6 +171,12 @@ const WRAPPED: &str = "take the address out of the text: --map \"url={COLUMN|add
 fn is_json_list(value: &str) -> bool {
     let element = value.strip_prefix('[').map(|inner| inner.trim_start().trim_start_matches('"'));
     value.ends_with(']') && element.is_some_and(is_web_address)
+}
+
+/// The media type of an object, by the ending of its key. `None`: the service takes no such file.
+fn object_media_type(address: &str) -> Option<&'static str> {
+    let url = SourceUrl::parse(address).ok()?;
+    media_type(Path::new(url.object()?.key))
 }
 
 /// `gs://bucket/2019/` is no object, and `gs://bucket/2019/:` the line of a listing that names a folder.

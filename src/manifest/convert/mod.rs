@@ -4,6 +4,7 @@ mod address;
 mod advice;
 mod notices;
 mod place;
+mod rules;
 mod source;
 mod texts;
 mod warnings;
@@ -14,21 +15,19 @@ use super::{
     borrowed_row::BorrowedRow,
     mapping::{Columns, Field, Transform, ValueSource},
     values::{
-        self, TooLong,
-        coordinates::GeoOrder,
-        datetime::{DateRules, OffsetSeen},
-        missing::MissingRules,
+        self,
+        datetime::OffsetSeen,
         tags::{self, Cell, TagSeparator},
     },
 };
 use crate::{
-    domain::{FileStamp, Problem, Submission},
-    local_file::FilesRoot,
+    domain::{FileStamp, ObjectStamp, Problem, Submission},
     redact,
 };
 pub(super) use advice::{Explanation, problem_at};
 use advice::{datetime_advice, tag_advice};
 pub(super) use notices::Notices;
+pub use rules::{LoneComma, RowRules, SameBy, Via};
 
 /// `camera_model` is at most this long, in characters (the service's upload documentation).
 const CAMERA_MODEL_MAX: usize = 200;
@@ -36,62 +35,6 @@ const CAMERA_MODEL_MAX: usize = 200;
 const CALLBACK_MAX: usize = 299;
 /// A bound of our own for the namespace, in characters; the service states none.
 const NAMESPACE_MAX: usize = 200;
-
-/// How values are read.
-#[derive(Clone, Debug)]
-pub struct RowRules {
-    /// The namespace of rows that name none.
-    pub namespace: String,
-    pub tag_separator: TagSeparator,
-    pub dates: DateRules,
-    /// Which coordinate comes first where both are in one cell.
-    pub geo_order: GeoOrder,
-    pub too_long: TooLong,
-    pub same_by: SameBy,
-    pub lone_comma: LoneComma,
-    pub missing: MissingRules,
-    /// Fields whose value is left out where it cannot be read; the row is sent without it.
-    pub drop_invalid: Vec<Field>,
-    /// Where files on this machine may be that rows name. `None`: no row may name one.
-    pub files: Option<FilesRoot>,
-}
-
-impl Default for RowRules {
-    fn default() -> Self {
-        Self {
-            namespace: "default".to_owned(),
-            tag_separator: TagSeparator::Default,
-            dates: DateRules::default(),
-            geo_order: GeoOrder::LatLon,
-            too_long: TooLong::Refuse,
-            same_by: SameBy::Url,
-            lone_comma: LoneComma::Safe,
-            missing: MissingRules::default(),
-            drop_invalid: Vec::new(),
-            files: None,
-        }
-    }
-}
-
-/// By what two rows of one namespace are the same item.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum SameBy {
-    /// The address, without what signs it.
-    #[default]
-    Url,
-    /// The user's own id, whatever the address.
-    Id,
-}
-
-/// A form with one `tags` value that contains a comma may be split by the service into two tags (Spring's rule for a
-/// list parameter). With the marker tag there are always two values, and the comma is safe.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LoneComma {
-    /// Another tag goes along.
-    Safe,
-    /// It would be alone: refuse the row.
-    Refused,
-}
 
 /// Collects what is wrong with one record.
 struct Reading<'a> {
@@ -103,6 +46,8 @@ struct Reading<'a> {
     warnings: Vec<Problem>,
     /// Of the file that the address names.
     file: Option<FileStamp>,
+    /// Of the object that the address names, where its bytes are sent.
+    object: Option<ObjectStamp>,
 }
 
 impl<'a> Reading<'a> {
@@ -112,7 +57,16 @@ impl<'a> Reading<'a> {
         rules: &'a RowRules,
         notices: &'a Notices,
     ) -> Self {
-        Self { cells, columns, rules, notices, problems: Vec::new(), warnings: Vec::new(), file: None }
+        Self {
+            cells,
+            columns,
+            rules,
+            notices,
+            problems: Vec::new(),
+            warnings: Vec::new(),
+            file: None,
+            object: None,
+        }
     }
 }
 
@@ -153,6 +107,7 @@ pub(super) fn convert<'a>(
     Ok(BorrowedRow {
         address,
         file: reading.file,
+        object: reading.object,
         namespace,
         item_id,
         tags,

@@ -2,14 +2,20 @@
 
 use std::{fs::File, io};
 
-use super::{KeyCount, ListedRows, ObjectListing, left_out};
+use super::{KeyCount, ListedRows, ListingKind, ObjectListing, left_out};
 use crate::{
-    domain::{BucketPrefix, ListedObject, SourceUrl},
+    domain::{BucketPrefix, ListedObject, ObjectStamp, SourceUrl},
     manifest::{addresses::is_media, values::trim},
 };
 
 /// The columns before those of the folders.
 const COLUMNS: &str = "url,key,name,size,etag,last_modified";
+
+/// What a row of such a listing says of its object.
+pub(in crate::manifest) fn listed_stamp(cells: &[&str]) -> ObjectStamp {
+    let cell = |number: usize| cells.get(number).copied().filter(|cell| !cell.is_empty());
+    ObjectStamp { size: cell(3).and_then(|size| size.parse().ok()), etag: cell(4).map(str::to_owned) }
+}
 
 /// Writes the objects of a bucket as rows.
 pub struct BucketWriter<'a> {
@@ -69,7 +75,7 @@ impl<'a> BucketWriter<'a> {
     /// Writes the header, and the rows behind it.
     pub fn finish(self) -> io::Result<ObjectListing> {
         let notices = self.notices();
-        self.rows.finish(COLUMNS, notices, ["object", "objects"])
+        self.rows.finish(COLUMNS, notices, ListingKind::Bucket)
     }
 
     fn notices(&self) -> Vec<String> {

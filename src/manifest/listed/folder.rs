@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use super::{KeyCount, ListedRows, ObjectListing, left_out};
+use super::{KeyCount, ListedRows, ListingKind, ObjectListing, left_out};
 use crate::{
     domain::SourceUrl,
     local_file::{media_type, stamp_of},
@@ -15,6 +15,17 @@ use crate::{
 
 /// The columns before those of the folders.
 const COLUMNS: &str = "url,path,name,size,modified";
+/// The same with what the files say of their recording.
+const COLUMNS_WITH_MEDIA: &str = "url,path,name,size,modified,media.created,media.location";
+
+/// What a file says of its recording; empty where it says nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MediaCells {
+    pub created: String,
+    pub location: String,
+    /// Whether `created` is the time of the container, which some cameras write as local time.
+    pub is_container_time: bool,
+}
 
 impl Manifest {
     /// Whether its rows may name files on this machine, which change without the manifest.
@@ -35,23 +46,36 @@ pub struct FolderWriter {
     /// Pipes, sockets and devices.
     pub special: u64,
     other: KeyCount,
+    media: Option<MediaCounts>,
+}
+
+/// What files say of their recording, counted.
+#[derive(Debug, Default)]
+struct MediaCounts {
+    container_time: KeyCount,
+    no_time: KeyCount,
+    no_place: KeyCount,
 }
 
 impl FolderWriter {
-    /// `rows` and `whole` are empty files: the header is known behind the last row.
+    /// `rows` and `whole` are empty files: the header is known behind the last row. With `has_media`, rows have columns for what their files
+    /// say of their recording.
     #[must_use]
-    pub fn new(rows: File, whole: File) -> Self {
+    pub fn new(rows: File, whole: File, has_media: bool) -> Self {
         let rows = ListedRows::new(rows, whole);
-        Self { rows, excluded: 0, hidden: 0, links: 0, special: 0, other: KeyCount::default() }
+        let media = has_media.then(MediaCounts::default);
+        Self { rows, excluded: 0, hidden: 0, links: 0, special: 0, other: KeyCount::default(), media }
     }
 
-    /// Writes a regular file, if it is to be a row. `path` is absolute, `inside` the same below the folder; `is_wanted` says it of that.
+    /// Writes a regular file, if it is to be a row. `path` is absolute, `inside` the same below the folder; `is_wanted` says it of that. `media`
+    /// reads the file, if rows have columns for it.
     pub fn add(
         &mut self,
         path: &Path,
         inside: &Path,
         metadata: &Metadata,
         is_wanted: impl Fn(&str) -> bool,
+        media: impl Fn() -> MediaCells,
     ) -> io::Result<()> {
         let inside = inside.to_string_lossy();
         if !is_wanted(&inside) {
@@ -68,7 +92,12 @@ impl FolderWriter {
         // a path that is too long for an address is a bad row under its name
         let url = SourceUrl::of_file(path).map_or_else(|_| inside.to_string(), |url| url.as_str().to_owned());
         let (size, modified_at) = (stamp.size.to_string(), stamp.modified_at.to_string());
-        self.rows.add(&[&url, &inside, name, &size, &modified_at], folders)
+        let mut cells = vec![url.as_str(), &inside, name, &size, &modified_at];
+        let media = self.media.as_mut().map(|counts| counts.note(media(), &inside));
+        if let Some(MediaCells { created, location, .. }) = &media {
+            cells.extend([created.as_str(), location]);
+        }
+        self.rows.add(&cells, folders)
     }
 
     /// Writes the header, and the rows behind it.
@@ -84,7 +113,37 @@ impl FolderWriter {
             "none of the endings .mp4, .mov, .mkv and .avi",
             "the service takes no others, and they were left out",
         );
-        let notices = [left_out, other].into_iter().flatten().collect();
-        self.rows.finish(COLUMNS, notices, ["file", "files"])
+        let of_media = self.media.iter().flat_map(MediaCounts::notices);
+        let notices = [left_out, other].into_iter().flatten().chain(of_media).collect();
+        let columns = if self.media.is_some() { COLUMNS_WITH_MEDIA } else { COLUMNS };
+        self.rows.finish(columns, notices, ListingKind::Folder)
+    }
+}
+
+impl MediaCounts {
+    fn note(&mut self, media: MediaCells, inside: &str) -> MediaCells {
+        if media.is_container_time {
+            self.container_time.add(inside);
+        }
+        if media.created.is_empty() {
+            self.no_time.add(inside);
+        }
+        if media.location.is_empty() {
+            self.no_place.add(inside);
+        }
+        media
+    }
+
+    fn notices(&self) -> impl Iterator<Item = String> {
+        let container_time = self.container_time.sentence(
+            ["file has", "files have"],
+            "its time in media.created from the container",
+            "that is UTC by the standard, but many cameras write local time: compare some with what you know",
+        );
+        let what = "no time of recording that can be read";
+        let no_time = self.no_time.sentence(["file has", "files have"], what, "media.created is empty");
+        let what = "no place of recording that can be read";
+        let no_place = self.no_place.sentence(["file has", "files have"], what, "media.location is empty");
+        [container_time, no_time, no_place].into_iter().flatten()
     }
 }

@@ -11,7 +11,8 @@ use std::{
 };
 
 pub use bucket::BucketWriter;
-pub use folder::FolderWriter;
+pub(super) use bucket::listed_stamp;
+pub use folder::{FolderWriter, MediaCells};
 
 use super::{Dialect, Encoding, mapping::listing_column, source};
 use crate::domain::counted;
@@ -26,8 +27,14 @@ pub struct ObjectListing {
     /// What is said of it beside its rows, a sentence each.
     pub(super) notices: Vec<String>,
     rows: u64,
-    /// What a row is, and what several are.
-    nouns: [&'static str; 2],
+    kind: ListingKind,
+}
+
+/// What was listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ListingKind {
+    Bucket,
+    Folder,
 }
 
 impl ObjectListing {
@@ -54,9 +61,16 @@ impl ObjectListing {
         }
     }
 
+    pub(super) fn is_bucket(&self) -> bool {
+        self.kind == ListingKind::Bucket
+    }
+
     /// What was found out about it.
     pub(super) fn found(&self) -> String {
-        let [one, several] = self.nouns;
+        let [one, several] = match self.kind {
+            ListingKind::Bucket => ["object", "objects"],
+            ListingKind::Folder => ["file", "files"],
+        };
         format!("a listing of {}", counted(self.rows, one, several))
     }
 }
@@ -131,12 +145,7 @@ impl ListedRows {
     }
 
     /// Writes the header, with these columns before those of the folders, and the rows behind it.
-    fn finish(
-        self,
-        columns: &str,
-        notices: Vec<String>,
-        nouns: [&'static str; 2],
-    ) -> io::Result<ObjectListing> {
+    fn finish(self, columns: &str, notices: Vec<String>, kind: ListingKind) -> io::Result<ObjectListing> {
         let mut rows = self.rows.into_inner().map_err(csv::IntoInnerError::into_error)?;
         let mut whole = self.whole;
         whole.write_all(columns.as_bytes())?;
@@ -154,7 +163,7 @@ impl ListedRows {
             digest: hasher.finalize(),
             notices,
             rows: self.count,
-            nouns,
+            kind,
         })
     }
 }

@@ -1,30 +1,29 @@
-//! Sends a file in the body of its request.
+//! Sends a file or an object in the body of its request.
 //!
 //! - **In flat memory**: parts are read while they are sent, a few at a time.
 //! - **Durable times**: no byte leaves without a lease in the ledger. A run that is killed leaves the latest time at which one can have
 //!   left, and the quiet time begins there.
-//! - **What is sent is what was read**: the end of the request is sent only if the file is still what it was. Without it the service has no
+//! - **What is sent is what was read**: the end of the request is sent only if a file is still what it was. Without it the service has no
 //!   whole request.
 
-use std::{convert::Infallible, future::Future, sync::Arc, time::Duration};
+use std::{convert::Infallible, future::Future, time::Duration};
 
-use super::claims::Claims;
+use super::{
+    claims::Claims,
+    files_in_flight::FileSlot,
+    video_bytes::{BodyFault, VideoBytes},
+};
 use crate::{
     api::{BodyFeed, FileUpload, Transport, Verdict, streamed_body},
-    blocking,
     domain::UnixMillis,
     events::Event,
     ledger::{BODY_LEASE, Claim, LedgerError, Store},
-    local_file::{OpenFault, OpenFile},
     pipeline::context::Context,
     quota::Permit,
 };
 
 /// A part of a file, in bytes: large enough that reading costs little, and small enough for a slow line.
 const PART: u64 = 256 * 1024;
-
-/// The longest time to open a file: a request must start soon after its claim.
-const OPEN_MAX: Duration = Duration::from_secs(4);
 
 /// Why a body ends early.
 enum FeedFault {
@@ -39,41 +38,36 @@ impl From<LedgerError> for FeedFault {
     }
 }
 
-/// One request with a file.
+/// One request with a body.
 pub(super) struct FileSending<'a, T> {
     context: &'a Context<T>,
     claim: &'a Claim,
     claims: &'a Claims,
-    file: Arc<OpenFile>,
+    slot: FileSlot<'a>,
+    bytes: VideoBytes,
     upload: FileUpload,
     acceptance_lag_max: Duration,
 }
 
 impl<'a, T: Transport> FileSending<'a, T> {
-    /// Opens the file of a claim, if it is what the row says. `None`: the service fetches the video.
+    /// Opens what a claim sends, if it is what the row says. `None`: the service fetches the video.
     pub(super) async fn open(
         context: &'a Context<T>,
         claim: &'a Claim,
         claims: &'a Claims,
         acceptance_lag_max: Duration,
-    ) -> Result<Option<Self>, OpenFault> {
+    ) -> Result<Option<Self>, BodyFault> {
         let Claim { submission, marker, boundary, .. } = claim;
-        let Some((path, stamp)) = submission.url.file().zip(submission.file) else { return Ok(None) };
-        let Some(upload) = FileUpload::new(submission, marker.as_deref(), boundary) else {
-            return Err(OpenFault::Changed("the service takes no file of this kind".to_owned()));
+        if !submission.has_body() {
+            return Ok(None);
+        }
+        // it counts from now on: opening an object may take a while
+        let slot = claims.files.slot(claim.attempt().number());
+        let Some(bytes) = VideoBytes::open(context, submission).await? else { return Ok(None) };
+        let Some(upload) = FileUpload::new(submission, marker.as_deref(), boundary, bytes.size()) else {
+            return Err(BodyFault::Row("the service takes no file of this kind".to_owned()));
         };
-        let begun = blocking::run(move || OpenFile::open(&path, stamp));
-        let file = tokio::select! {
-            biased;
-            opened = begun => match opened {
-                Ok(file) => file?,
-                Err(error) => return Err(OpenFault::Unreadable(format!("opening it ended early: {error}"))),
-            },
-            () = context.clock.sleep(OPEN_MAX) => {
-                return Err(OpenFault::Unreadable("its disk does not answer".to_owned()));
-            }
-        };
-        Ok(Some(Self { context, claim, claims, file: Arc::new(file), upload, acceptance_lag_max }))
+        Ok(Some(Self { context, claim, claims, slot, bytes, upload, acceptance_lag_max }))
     }
 
     /// Makes the request. A body that ends early leaves it in doubt.
@@ -81,8 +75,7 @@ impl<'a, T: Transport> FileSending<'a, T> {
         // before the connection is made
         let lease = self.lease().await?;
         let (feed, body) = streamed_body(self.upload.length());
-        let (attempt, files) = (self.claim.attempt().number(), &self.claims.files);
-        files.begin(attempt, body.progress(), body.length());
+        self.slot.begin(body.progress(), body.length());
         let sending = self.context.api.upload_file(permit, &self.upload, body);
         let ended = tokio::select! {
             biased;
@@ -92,7 +85,8 @@ impl<'a, T: Transport> FileSending<'a, T> {
                 Ok(never) => match never {},
             },
         };
-        self.context.emit(&Event::SendingFiles(files.end(attempt, self.context.clock.now())));
+        let others = self.slot.end(self.context.clock.now());
+        self.context.emit(&Event::SendingFiles(others));
         match ended {
             Ok(verdict) => Ok(verdict),
             Err(FeedFault::Cut(cause)) => {
@@ -109,18 +103,12 @@ impl<'a, T: Transport> FileSending<'a, T> {
         let mut at = 0;
         while at < self.upload.size {
             let length = part.min(self.upload.size - at);
-            let bytes = self.holding(&mut lease, self.read(at, length)).await??;
+            let bytes =
+                self.holding(&mut lease, self.bytes.read(at, length)).await?.map_err(FeedFault::Cut)?;
             at += length;
             self.give(feed, bytes, &mut lease).await?;
         }
-        let file = Arc::clone(&self.file);
-        let is_unchanged = blocking::run(move || file.is_unchanged());
-        match self.holding(&mut lease, is_unchanged).await? {
-            Ok(Ok(true)) => {}
-            Ok(Ok(false)) => return Err(FeedFault::Cut("the file changed while it was sent".to_owned())),
-            Ok(Err(error)) => return Err(unreadable(&error)),
-            Err(error) => return Err(unreadable(&error)),
-        }
+        self.holding(&mut lease, self.bytes.confirm()).await?.map_err(FeedFault::Cut)?;
         self.holding(&mut lease, self.bandwidth(&self.upload.tail)).await?;
         let interval = self.context.limiter.upload_interval();
         self.holding(&mut lease, self.claims.ends.take(&self.context.clock, interval)).await?;
@@ -129,17 +117,6 @@ impl<'a, T: Transport> FileSending<'a, T> {
         // what is behind the last byte may leave for one more lease
         self.lease().await?;
         std::future::pending().await
-    }
-
-    async fn read(&self, at: u64, length: u64) -> Result<Vec<u8>, FeedFault> {
-        let file = Arc::clone(&self.file);
-        let length = usize::try_from(length).unwrap_or(usize::MAX);
-        match blocking::run(move || file.read_at(at, length)).await {
-            Ok(Ok(part)) if part.len() == length => Ok(part),
-            Ok(Ok(_)) => Err(FeedFault::Cut("the file became shorter while it was sent".to_owned())),
-            Ok(Err(error)) => Err(unreadable(&error)),
-            Err(error) => Err(unreadable(&error)),
-        }
     }
 
     /// Hands over a part as soon as the bandwidth and the network allow.
@@ -204,14 +181,10 @@ impl<'a, T: Transport> FileSending<'a, T> {
     async fn lease(&self) -> Result<UnixMillis, LedgerError> {
         let (attempt, lag_max) = (self.claim.attempt(), self.acceptance_lag_max);
         let until = self.context.clock.now().plus(self.lease_length());
-        let sent = self.claims.files.sent(attempt.number());
+        let sent = self.slot.sent();
         let lease = move |store: &Store| store.lease_body(attempt, until, until.plus(lag_max), sent);
         self.context.ledger.write(lease).await?;
         self.context.limiter.still_open(attempt.number(), until.plus(lag_max));
         Ok(until)
     }
-}
-
-fn unreadable(error: &dyn std::error::Error) -> FeedFault {
-    FeedFault::Cut(format!("the file cannot be read: {error}"))
 }

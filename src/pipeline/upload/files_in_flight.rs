@@ -24,11 +24,45 @@ struct FileCounts {
     said: Option<(UnixMillis, u64)>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct FileInFlight {
     progress: BodyProgress,
     /// The whole body, in bytes.
     size: u64,
+}
+
+/// A file that is opened or sent.
+#[derive(Debug)]
+pub(super) struct FileSlot<'a> {
+    files: &'a FilesInFlight,
+    attempt: i64,
+}
+
+impl FileSlot<'_> {
+    /// Its body of this size begins.
+    pub(super) fn begin(&self, progress: BodyProgress, size: u64) {
+        self.files.counts().files.insert(self.attempt, FileInFlight { progress, size });
+    }
+
+    /// How many bytes of its body were sent.
+    pub(super) fn sent(&self) -> u64 {
+        self.files.counts().files.get(&self.attempt).map_or(0, |file| file.progress.bytes())
+    }
+
+    /// It ended, however it did. Returns how far the others are.
+    pub(super) fn end(&self, now: UnixMillis) -> FileProgress {
+        let mut counts = self.files.counts();
+        if let Some(ended) = counts.files.remove(&self.attempt) {
+            counts.ended_bytes += ended.progress.bytes();
+        }
+        counts.say(now)
+    }
+}
+
+impl Drop for FileSlot<'_> {
+    fn drop(&mut self) {
+        self.files.counts().files.remove(&self.attempt);
+    }
 }
 
 impl FilesInFlight {
@@ -37,23 +71,10 @@ impl FilesInFlight {
         self.counts().files.len()
     }
 
-    /// A body of this size begins.
-    pub(super) fn begin(&self, attempt: i64, progress: BodyProgress, size: u64) {
-        self.counts().files.insert(attempt, FileInFlight { progress, size });
-    }
-
-    /// How many bytes of a body were sent.
-    pub(super) fn sent(&self, attempt: i64) -> u64 {
-        self.counts().files.get(&attempt).map_or(0, |file| file.progress.bytes())
-    }
-
-    /// It ended, however it did. Returns how far the others are.
-    pub(super) fn end(&self, attempt: i64, now: UnixMillis) -> FileProgress {
-        let mut counts = self.counts();
-        if let Some(ended) = counts.files.remove(&attempt) {
-            counts.ended_bytes += ended.progress.bytes();
-        }
-        counts.say(now)
+    /// Counts a file from now on, until the slot is dropped.
+    pub(super) fn slot(&self, attempt: i64) -> FileSlot<'_> {
+        self.counts().files.insert(attempt, FileInFlight::default());
+        FileSlot { files: self, attempt }
     }
 
     /// How far they are, if it was not said lately.

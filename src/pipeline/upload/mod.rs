@@ -15,6 +15,7 @@ mod files_in_flight;
 mod last_answers;
 mod pause;
 mod send;
+mod video_bytes;
 
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},

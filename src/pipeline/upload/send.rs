@@ -11,7 +11,6 @@ use crate::{
     domain::{ItemEvent, RunOutcome, StopReason, StorageAccount, Submission, UnixMillis},
     events::{Event, RedactedUrl},
     ledger::{AttemptResult, Binding, BoundBy, Claim, ClaimOutcome, ClaimTerms, LedgerError},
-    local_file::OpenFault,
     quota::{
         BlockReason, Cooldown, CooldownReason, Delay, Departure, Feedback, Permit, PreciseTime,
         RequestOutcome,
@@ -19,14 +18,14 @@ use crate::{
     retry::asked_wait,
 };
 
-use super::{body::FileSending, claims::Claims};
+use super::{body::FileSending, claims::Claims, video_bytes::BodyFault};
 use crate::pipeline::context::{Context, Noticed};
 
 /// For the ledger: why a claimed request was not made.
 const LATE: &str = "it was not started in time";
 const UNSIGNED: &str = "the credentials for its link expired";
 const CLOSED: &str = "another request was refused before it left";
-const UNREADABLE: &str = "its file cannot be read";
+const UNREADABLE: &str = "its file or object cannot be read";
 
 /// What the upload loop needs to know of a request that ended.
 pub(super) enum SendResult {
@@ -40,7 +39,7 @@ pub(super) enum SendResult {
     NotClaimed,
     /// It was not sent, since it was not started in time.
     Late,
-    /// It was not sent: its file is no longer what the row says.
+    /// It was not sent: its file or object is no longer what the row says.
     FileRefused(String),
     Stop {
         reason: StopReason,
@@ -138,7 +137,7 @@ async fn send<T: Transport>(
     let submission = with_callback(submission, claim.callback.as_ref());
     let file = match FileSending::open(context, &claim, claims, acceptance_lag_max).await {
         Ok(file) => file,
-        Err(fault) => return refuse_file(context, permit, &claim, fault).await,
+        Err(fault) => return refuse_body(context, permit, &claim, fault).await,
     };
     match may_leave(context, &permit, &claim, claims, acceptance_lag_max).await? {
         MayLeave::Now => {}
@@ -200,9 +199,10 @@ pub(super) async fn prepare_source<T>(
     }
 }
 
-/// What is sent: instead of the address of an object in a bucket, a link that is signed now. `None`: none can be signed.
+/// What is sent: instead of the address of an object that the service fetches, a link that is signed now. `None`: none can be signed.
 fn with_link<'a, T>(context: &Context<T>, submission: &'a Submission) -> Option<Cow<'a, Submission>> {
-    let Some(object) = submission.url.object() else { return Some(Cow::Borrowed(submission)) };
+    let object = submission.url.object().filter(|_| !submission.has_body());
+    let Some(object) = object else { return Some(Cow::Borrowed(submission)) };
     let url = context.sources.sign(&object)?;
     Some(Cow::Owned(Submission { url, ..submission.clone() }))
 }
@@ -215,16 +215,16 @@ fn with_callback<'a>(submission: Cow<'a, Submission>, callback: Option<&String>)
     }
 }
 
-/// Ends a claim whose file is not what the row says, or cannot be read.
-async fn refuse_file<T>(
+/// Ends a claim whose file or object is not what the row says, or cannot be read.
+async fn refuse_body<T>(
     context: &Context<T>,
     permit: Permit,
     claim: &Claim,
-    fault: OpenFault,
+    fault: BodyFault,
 ) -> Result<SendResult, LedgerError> {
     let url = &claim.submission.url;
     match fault {
-        OpenFault::Changed(cause) => {
+        BodyFault::Row(cause) => {
             let rejected = AttemptResult::new(ItemEvent::Rejected, context.clock.now(), cause.clone());
             let attempt = claim.attempt();
             context.ledger.write(move |store| store.settle(attempt, &rejected)).await?;
@@ -235,10 +235,9 @@ async fn refuse_file<T>(
             });
             Ok(SendResult::FileRefused(cause))
         }
-        OpenFault::Unreadable(cause) => {
+        BodyFault::Stop { reason, cause } => {
             give_back(context, permit, claim, UNREADABLE).await?;
-            let cause = format!("{url}: {cause}");
-            Ok(SendResult::Stop { reason: StopReason::FilesUnreadable, cause })
+            Ok(SendResult::Stop { reason, cause: format!("{url}: {cause}") })
         }
     }
 }
@@ -323,7 +322,7 @@ fn outcome_of(claim: &Claim, verdict: &Verdict, at: UnixMillis) -> RequestOutcom
     match verdict {
         // how long a file is on its way says nothing of the network
         Verdict::Accepted { uploaded_at, .. } => {
-            RequestOutcome::Accepted { noted_at: uploaded_at.filter(|_| claim.submission.file.is_none()) }
+            RequestOutcome::Accepted { noted_at: uploaded_at.filter(|_| !claim.submission.has_body()) }
         }
         Verdict::AcceptedUnidentified => RequestOutcome::AcceptedUnidentified,
         Verdict::BadRow { .. } => RequestOutcome::Rejected,

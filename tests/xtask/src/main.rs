@@ -1,10 +1,11 @@
 //! `cargo xtask reliability`: the proofs of telecine's promises, each suite by itself or all of them. `quota`, `postgres`,
-//! `fuzz`, `bench` and `dist` beside it.
+//! `buckets`, `fuzz`, `bench` and `dist` beside it.
 
 #[path = "../../support/harness/mod.rs"]
 mod harness;
 
 mod bench;
+mod buckets;
 mod dist;
 mod fuzz;
 mod guided;
@@ -13,6 +14,7 @@ mod kill;
 mod manifests;
 mod postgres;
 mod power;
+mod program;
 mod quota;
 mod simulate;
 mod state_counts;
@@ -38,6 +40,7 @@ usage: cargo xtask quota [--hours N] [--schedules N] [--threads N] [--http-secon
 usage: cargo xtask fuzz [TARGET..] [--seconds N] [--seed N]
 usage: cargo xtask bench [NAME..] [--rows N] [--repeat N]
 usage: cargo xtask dist [--binary PATH]
+usage: cargo xtask buckets [SUITE..] [--objects N] [--record]
 usage: cargo xtask postgres [SUITE..] [--moments N] [--seed S] [--every N] [--threads N] [--failpoint NAME] [--record]";
 
 /// What to run, and how much of it.
@@ -83,6 +86,7 @@ fn run() -> Result<bool, String> {
         Some("bench") => return bench::run(args),
         Some("dist") => return dist::run(args),
         Some("postgres") => return postgres::run(args),
+        Some("buckets") => return buckets::run(args),
         _ => return Err(USAGE.to_owned()),
     }
     let suite = args.next().ok_or(USAGE)?;

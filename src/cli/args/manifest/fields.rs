@@ -29,6 +29,7 @@ impl ManifestArgs {
             ("tag", self.tag.clone()),
             ("tag-separator", one(self.tag_separator.clone())),
             ("files-root", one(self.files_root.as_ref().map(|root| root.display().to_string()))),
+            ("via", unless(values::name_of(&self.listed.via), "link")),
             ("same-by", unless(values::name_of(&self.same_by), "url")),
             ("geo-order", unless(values::name_of(&self.geo_order), "lat-lon")),
             ("date-format", self.date_format.iter().map(ToString::to_string).collect()),
@@ -53,6 +54,7 @@ impl ManifestArgs {
         fields.push(PlanField::switch("no-marker", self.no_marker));
         fields.push(PlanField::switch("pad-short-rows", self.pad_short_rows));
         fields.push(PlanField::switch("no-null", self.no_null));
+        fields.push(PlanField::switch("from-media", self.listed.from_media));
         fields
     }
 }
@@ -110,6 +112,8 @@ mod tests {
             ["--files-root", "/videos"],
             ["--include", "*.mp4"],
             ["--exclude", "raw/*"],
+            ["--via", "upload"],
+            ["--from-media", "--from-media"],
         ] {
             let flags = if flags[0] == flags[1] { &flags[..1] } else { &flags[..] };
             assert_ne!(fields(flags), plain, "{flags:?}");
@@ -123,7 +127,8 @@ mod tests {
         let known: Vec<&str> =
             "map tag where join format tag-separator delimiter encoding quote escape comment header-line no-header \
              unique-id same-by geo-order date-format timezone too-long datetime-offset no-marker sheet \
-             pad-short-rows files-root null no-null drop-invalid include exclude source-credentials-command account"
+             pad-short-rows files-root null no-null drop-invalid include exclude source-credentials-command account via \
+             from-media"
                 .split(' ')
                 .collect();
         for arg in Line::command().get_arguments().filter_map(clap::Arg::get_long) {

@@ -178,13 +178,13 @@ pub(in crate::cli) struct ManifestArgs {
 impl ManifestArgs {
     /// Opens every manifest, so that errors are reported before anything else happens. The events say how far listings are.
     pub(in crate::cli) fn open(&self, events: &EventBus) -> Result<Vec<Manifest>, Error> {
-        let opened = self.specs(events).and_then(|specs| opened(&specs));
-        if opened.is_err() {
-            // the error comes behind what was shown
-            events.close();
-            events.finish();
-        }
-        opened
+        open_specs(self.specs(events), events)
+    }
+
+    /// The same for a command that reads no object: the service is to fetch all of them.
+    pub(in crate::cli) fn open_with_links(&self, events: &EventBus) -> Result<Vec<Manifest>, Error> {
+        let with_links = |specs: Vec<ManifestSpec>| specs.into_iter().map(ManifestSpec::with_links).collect();
+        open_specs(self.specs(events).map(with_links), events)
     }
 
     /// The same for a command without events of its own. `is_quiet`: it says nothing meanwhile.
@@ -340,8 +340,20 @@ impl ManifestArgs {
             },
             drop_invalid: self.drop_invalid.clone(),
             files: self.files_root.as_ref().map(open).transpose()?,
+            via: self.listed.via.via(),
+            is_bucket: false,
         })
     }
+}
+
+fn open_specs(specs: Result<Vec<ManifestSpec>, Error>, events: &EventBus) -> Result<Vec<Manifest>, Error> {
+    let opened = specs.and_then(|specs| opened(&specs));
+    if opened.is_err() {
+        // the error comes behind what was shown
+        events.close();
+        events.finish();
+    }
+    opened
 }
 
 fn opened(specs: &[ManifestSpec]) -> Result<Vec<Manifest>, Error> {

@@ -277,7 +277,7 @@ async fn probe_sources(
             .as_mut()
             .map_or(Ok(()), |findings| findings.problem(&target.path, target.line, severity, problem))
     };
-    let links = args.probe.links.rules(args.manifest.listed.source_credentials_command.as_deref());
+    let links = args.probe.links.rules(&args.manifest.listed);
     let (read, mut probed) = probe::probe(&args.probe, links, ledger, columns, read, tell).await?;
     let Some((scan, comparison, (wanted, elsewhere))) = read else {
         let code = probed.signal.unwrap_or(ExitCode::Interrupted);

@@ -7,7 +7,7 @@ mod database;
 mod files;
 mod imports;
 mod manifest;
-mod process;
+pub(crate) mod process;
 mod restart;
 mod server;
 mod table;

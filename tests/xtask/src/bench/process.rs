@@ -16,17 +16,17 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(2);
 
 /// What a process used.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Usage {
-    pub(super) seconds: f64,
-    pub(super) cpu_seconds: f64,
-    pub(super) bytes_written: f64,
-    pub(super) peak_mib: f64,
+pub(crate) struct Usage {
+    pub(crate) seconds: f64,
+    pub(crate) cpu_seconds: f64,
+    pub(crate) bytes_written: f64,
+    pub(crate) peak_mib: f64,
 }
 
 /// A process that runs; it is killed when it is dropped.
-pub(super) struct Running {
+pub(crate) struct Running {
     child: Child,
-    pub(super) started: Instant,
+    pub(crate) started: Instant,
     what: String,
     errors: std::path::PathBuf,
 }
@@ -41,7 +41,7 @@ impl Drop for Running {
 
 impl Running {
     /// Starts a command; its standard error goes to a file in `folder`, its standard output to `output`.
-    pub(super) fn start(command: &mut Command, folder: &Path, output: Stdio) -> Result<Self, String> {
+    pub(crate) fn start(command: &mut Command, folder: &Path, output: Stdio) -> Result<Self, String> {
         let errors = folder.join("errors.txt");
         let what = command.get_program().to_string_lossy().into_owned();
         command.stdin(Stdio::null()).stdout(output).stderr(File::create(&errors).map_err(words)?);
@@ -50,12 +50,12 @@ impl Running {
         Ok(Self { child, started, what, errors })
     }
 
-    pub(super) fn output(&mut self) -> Option<std::process::ChildStdout> {
+    pub(crate) fn output(&mut self) -> Option<std::process::ChildStdout> {
         self.child.stdout.take()
     }
 
     /// The most memory that was resident up to now.
-    pub(super) fn peak_mib(&self) -> f64 {
+    pub(crate) fn peak_mib(&self) -> f64 {
         let text = fs::read_to_string(self.path("status")).unwrap_or_default();
         number_after(&text, "VmHWM:") / 1024.0
     }
@@ -73,7 +73,7 @@ impl Running {
     }
 
     /// Waits for the end, which must be one of these exit codes.
-    pub(super) fn end(mut self, codes: &[i32]) -> Result<Usage, String> {
+    pub(crate) fn end(mut self, codes: &[i32]) -> Result<Usage, String> {
         let mut peak_mib = 0.0_f64;
         while !self.has_ended()? {
             peak_mib = peak_mib.max(self.peak_mib());
@@ -96,14 +96,14 @@ impl Running {
     }
 
     /// Kills the process as a crash would.
-    pub(super) fn kill(mut self) -> Result<(), String> {
+    pub(crate) fn kill(mut self) -> Result<(), String> {
         self.child.kill().map_err(words)?;
         self.child.wait().map(drop).map_err(words)
     }
 }
 
 /// Runs a command to its end, which must be one of these exit codes.
-pub(super) fn run(command: &mut Command, folder: &Path, codes: &[i32]) -> Result<Usage, String> {
+pub(crate) fn run(command: &mut Command, folder: &Path, codes: &[i32]) -> Result<Usage, String> {
     Running::start(command, folder, Stdio::null())?.end(codes)
 }
 

@@ -11,9 +11,12 @@ use super::{
     cluster::Cluster,
     proxy::Proxy,
     running::Running,
-    stage::{LEASE, Sandbox, Stage, Telecine, finish},
+    stage::{LEASE, Stage},
 };
-use crate::state_counts::Part;
+use crate::{
+    program::{Sandbox, Telecine, finish},
+    state_counts::Part,
+};
 
 const ROWS: usize = 30;
 const RATE: &str = "4/s";

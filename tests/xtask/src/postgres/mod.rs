@@ -18,9 +18,11 @@ use std::{
     time::Instant,
 };
 
-use crate::state_counts::{self, Part};
+use crate::{
+    program::{Telecine, words},
+    state_counts::{self, Part},
+};
 pub(crate) use cluster::{Cluster, programs};
-use stage::Telecine;
 
 const USAGE: &str = "usage: cargo xtask postgres [SUITE..] [--moments N] [--seed S] [--every N] [--threads N] [--failpoint NAME] [--record]
        suites: ledger reports wire processes failover replication failpoints (without one: all of them)";
@@ -169,8 +171,4 @@ fn ledger_tests() -> Result<Part, String> {
         part.failures.push(format!("{text}{}", String::from_utf8_lossy(&output.stderr)));
     }
     Ok(part)
-}
-
-fn words(fault: impl std::fmt::Display) -> String {
-    fault.to_string()
 }

@@ -18,10 +18,13 @@ use super::{
     Amount,
     cluster::Cluster,
     proxy::Proxy,
-    stage::{LEASE, Sandbox, Stage, Telecine},
+    stage::{LEASE, Stage},
     words,
 };
-use crate::state_counts::Part;
+use crate::{
+    program::{Sandbox, Telecine},
+    state_counts::Part,
+};
 
 /// Moments of one import.
 const MOMENTS: u64 = 8;

@@ -10,9 +10,12 @@ use super::{
     Amount,
     cluster::Cluster,
     running::Running,
-    stage::{LEASE, Sandbox, Stage, Telecine},
+    stage::{LEASE, Stage},
 };
-use crate::state_counts::Part;
+use crate::{
+    program::{Sandbox, Telecine},
+    state_counts::Part,
+};
 
 const ROWS: usize = 24;
 const RATE: &str = "4/s";

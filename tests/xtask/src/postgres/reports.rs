@@ -7,13 +7,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{
-    Amount,
-    cluster::Cluster,
-    stage::{Sandbox, Telecine, finish},
-    words,
+use super::{Amount, cluster::Cluster, words};
+use crate::{
+    program::{Sandbox, Telecine, finish},
+    state_counts::Part,
 };
-use crate::state_counts::Part;
 
 /// The account of every import.
 const KEY: &str = "reports";

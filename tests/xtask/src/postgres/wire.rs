@@ -10,9 +10,12 @@ use super::{
     Amount,
     cluster::Cluster,
     proxy::{Cut, Left, Message, Proxy, Role, Sender, Side},
-    stage::{Ended, Sandbox, Stage, Telecine},
+    stage::Stage,
 };
-use crate::state_counts::Part;
+use crate::{
+    program::{Ended, Sandbox, Telecine},
+    state_counts::Part,
+};
 
 const ROWS: usize = 3;
 /// Failures after which nothing new is begun.
