@@ -9,7 +9,11 @@ use std::{
 
 use crate::{
     buckets::{SECRET, checked},
-    listed_buckets::{Asked, Object, Reply, Store, import, page_of_s3, telecine},
+    listed_buckets::{
+        import,
+        store::{Asked, Object, Reply, Store, page_of_s3},
+        telecine,
+    },
     support::service::{Answer, Service, ended},
 };
 

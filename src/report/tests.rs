@@ -1,1 +1,1 @@
-
+//! What reports say in text and in files.

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use self::sources::{module, named_paths, own_path, sources};
+use self::sources::{files, module, named_paths, own_path, sources};
 
 /// Modules that every other one may import. They import only each other.
 const SHARED: &[&str] = &[
@@ -268,13 +268,15 @@ fn the_ledger_has_no_clock_and_no_random_numbers() {
     }
 }
 
-/// Lines of a source file at most, its unit tests left out; tables of data may be longer.
+/// Lines of a file at most, with its tests.
 const LINES_MAX: usize = 450;
 
 #[test]
 fn every_file_says_what_it_is_for_and_is_about_one_thing() {
-    for (path, text) in sources() {
-        assert!(text.starts_with("//! "), "{} does not say what it is for", path.display());
+    for (path, text) in files(&["src", "tests"]) {
+        // a binary of its own may begin with attributes
+        let is_said = text.starts_with("//! ") || text.starts_with("#![");
+        assert!(is_said, "{} does not say what it is for", path.display());
         let lines = text.lines().count();
         assert!(lines <= LINES_MAX, "{} has {lines} lines", path.display());
     }

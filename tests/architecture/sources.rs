@@ -8,21 +8,33 @@ use std::{
 
 /// Every source file below `src`, with its text up to its unit tests.
 pub(super) fn sources() -> BTreeMap<PathBuf, String> {
-    let mut found = BTreeMap::new();
-    collect(Path::new("src"), &mut found);
+    let mut found = files(&["src"]);
+    found.retain(|path, _| !path.ends_with("tests.rs") && !path.iter().any(|part| part == "tests"));
+    for text in found.values_mut() {
+        let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default().len();
+        text.truncate(code);
+    }
     assert!(found.len() > 40, "the sources were not found");
+    found
+}
+
+/// Every Rust file below these folders, with its whole text.
+pub(super) fn files(folders: &[&str]) -> BTreeMap<PathBuf, String> {
+    let mut found = BTreeMap::new();
+    for folder in folders {
+        collect(Path::new(folder), &mut found);
+    }
     found
 }
 
 fn collect(folder: &Path, found: &mut BTreeMap<PathBuf, String>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        if path.is_dir() && !path.ends_with("tests") {
+        if path.is_dir() {
             collect(&path, found);
-        } else if path.extension().is_some_and(|ending| ending == "rs") && !path.ends_with("tests.rs") {
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
             let text = fs::read_to_string(&path).unwrap();
-            let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default().to_owned();
-            found.insert(path, code);
+            found.insert(path, text);
         }
     }
 }

@@ -1,3 +1,5 @@
+//! Copies between engines: whole, verified, and one of the two in use.
+
 use rusqlite::types::Value;
 
 use super::*;

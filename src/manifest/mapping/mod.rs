@@ -6,14 +6,14 @@ mod filter;
 mod header_names;
 mod names;
 mod rule;
-mod syntax;
+mod rule_error;
 mod transform;
 mod wrapped;
 
 pub use field::Field;
 pub use filter::Filter;
 pub use rule::{MapRule, Part, Piece, Selector};
-pub use syntax::MapRuleError;
+pub use rule_error::MapRuleError;
 pub use transform::Transform;
 
 pub(super) use columns::{Columns, Encode, ExplicitRule, FieldSlot, FirstColumns, ValueSource};

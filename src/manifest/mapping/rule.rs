@@ -18,7 +18,7 @@ use std::{fmt, str::FromStr};
 
 use super::{
     field::Field,
-    syntax::{MapRuleError, read_quoted},
+    rule_error::{MapRuleError, read_quoted},
     transform::{self, Transform},
 };
 

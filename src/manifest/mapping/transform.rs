@@ -12,7 +12,7 @@ use std::{borrow::Cow, fmt};
 use percent_encoding::percent_decode_str;
 
 use super::{
-    syntax::{MapRuleError, read_quoted},
+    rule_error::{MapRuleError, read_quoted},
     wrapped::addresses_in,
 };
 use crate::manifest::{

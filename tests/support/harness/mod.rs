@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::wildcard_enum_match_arm, reason = "this is a test")]
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "each test file uses a part of it")]
 
+mod environment;
 mod events;
 mod line;
 
@@ -13,7 +14,13 @@ use std::{
     time::Duration,
 };
 
-use self::{events::EventCollector, line::Line};
+pub use environment::spec;
+
+use self::{
+    environment::{folder_in_memory, runtime},
+    events::EventCollector,
+    line::Line,
+};
 use telecine::{
     api::ApiClient,
     app::{
@@ -440,18 +447,4 @@ impl Harness {
     pub fn counts(&self) -> telecine::report::Counts {
         telecine::report::Counts::from(&self.snapshot().state_counts().unwrap())
     }
-}
-
-/// A temporary folder, in memory where the machine has such a place. A run in virtual time commits thousands of times in a second, and
-/// nobody cuts its power (`cargo xtask reliability` does): it need not wait for a disk.
-fn folder_in_memory() -> tempfile::TempDir {
-    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
-}
-
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap()
-}
-
-pub fn spec(path: &std::path::Path) -> ManifestSpec {
-    ManifestSpec::with_defaults(path.to_str().unwrap())
 }
