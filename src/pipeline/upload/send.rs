@@ -24,7 +24,7 @@ use crate::pipeline::context::{Context, Noticed};
 /// For the ledger: why a claimed request was not made.
 const LATE: &str = "it was not started in time";
 const UNSIGNED: &str = "the credentials for its link expired";
-const CLOSED: &str = "another request was refused before it left";
+const CLOSED: &str = "another request was refused or failed before it left";
 const UNREADABLE: &str = "its file or object cannot be read";
 
 /// What the upload loop needs to know of a request that ended.
