@@ -202,7 +202,7 @@ fn a_ledger_that_was_moved_goes_on_at_its_new_place_and_refuses_at_the_old_one()
         assert!(code == 0 && out.contains("not in use: ") && out.contains(&to), "{out}");
         let (_, out, _) = run_in(&fixture, "", &["status", "--ledger", &to, "--json"]);
         let status: serde_json::Value = serde_json::from_str(&out).unwrap();
-        assert!(status["left"].is_null(), "{out}");
+        assert!(status["unused"].is_null(), "{out}");
         let (code, out, err) = run_in(&fixture, "", &["ledger", "check", "--ledger", &to]);
         assert!(code == 0 && out.contains("is correct"), "{out}{err}");
         // the next import knows what was sent, finds the new place by itself, and sends what is new
@@ -230,7 +230,7 @@ fn a_copy_that_is_not_in_use_is_read_and_not_written() {
     assert!(code == 0 && out.contains("indexed"), "{out}{err}");
     let (_, out, _) = run_in(&fixture, "", &["status", "--ledger", "copy.db", "--json"]);
     let status: serde_json::Value = serde_json::from_str(&out).unwrap();
-    assert!(status["left"].as_str().unwrap().contains("is a copy of"), "{out}");
+    assert!(status["unused"].as_str().unwrap().contains("is a copy of"), "{out}");
     let (code, _, err) = with("copy.db", &["--second-ledger"]);
     assert!(code == 2 && err.contains("is a copy of") && err.contains("one.db"), "{err}");
     // a ledger is never overwritten

@@ -111,6 +111,25 @@ fn a_ledger_restored_from_a_backup_sends_nothing_until_it_is_recovered() {
 }
 
 #[test]
+fn a_ledger_whose_recovery_is_not_finished_is_not_ready_for_an_import() {
+    let fixture = CliFixture::new();
+    let sandbox = SandboxProcess::start(&fixture, &[]);
+    fixture.write("m.csv", &rows(2));
+    let run = |args: &[&str]| fixture.run(&against(&sandbox, args));
+    assert_eq!(run(&["import", "m.csv", "--ledger", "l.db"]).0, 0);
+    let doctor = || fixture.run(&["doctor", "--ledger", "l.db", "--api-url", &sandbox.url]);
+    assert_eq!(doctor().0, 0);
+    let raw = rusqlite::Connection::open(fixture.path("l.db")).unwrap();
+    raw.execute("UPDATE observed_delay SET recovering = 1", []).unwrap();
+    drop(raw);
+    let (import, doctor) = (run(&["import", "m.csv", "--ledger", "l.db"]), doctor());
+    assert_eq!((import.0, doctor.0), (2, 2), "{import:?} {doctor:?}");
+    for (_, out, err) in [import, doctor, fixture.run(&["status", "--ledger", "l.db"])] {
+        assert!(format!("{out}{err}").contains("telecine recover"), "{out}{err}");
+    }
+}
+
+#[test]
 fn a_spent_budget_exits_8_and_reports_what_was_paid() {
     let fixture = CliFixture::new();
     let manifest = fixture.write("m.csv", &rows(5));

@@ -181,7 +181,11 @@ fn of_ledger(path: &LedgerPlace) -> (SetupCheck, Option<Snapshot>) {
         }
         Ok((0, items, origin, snapshot)) => {
             let items = counted(items, "item", "items");
-            (SetupCheck::ok("ledger", format!("{shown} opens: {items}, of {origin}")), Some(snapshot))
+            let check = snapshot.why_unused(path).map_or_else(
+                || SetupCheck::ok("ledger", format!("{shown} opens: {items}, of {origin}")),
+                |why| SetupCheck::of_error("ledger", &Error::Ledger(why)),
+            );
+            (check, Some(snapshot))
         }
         Ok((count, ..)) => {
             let items = counted(count, "item contradicts its attempts", "items contradict their attempts");

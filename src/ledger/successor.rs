@@ -65,9 +65,19 @@ pub(super) fn forget(connection: &Connection) -> Result<(), LedgerError> {
 }
 
 impl Snapshot {
-    /// Why this ledger is not in use any more, or was not yet. `None`: it may be used.
-    pub fn why_left(&self, place: &LedgerPlace) -> Option<LedgerError> {
-        refuse_if_left(&self.connection, &place.to_string()).err()
+    /// Why nothing is sent with this ledger: it was moved, is a copy, or is being recovered. `None`: it may be used.
+    pub fn why_unused(&self, place: &LedgerPlace) -> Option<LedgerError> {
+        let place = place.to_string();
+        refuse_if_left(&self.connection, &place).and_then(|()| self.refuse_if_recovering(&place)).err()
+    }
+
+    /// Refuses a ledger whose recovery was begun and not ended.
+    pub(super) fn refuse_if_recovering(&self, path: &str) -> Result<(), LedgerError> {
+        if self.is_recovering()? {
+            let manifests = self.manifests_of_recovery()?;
+            return Err(LedgerError::HalfRecovered { path: path.to_owned(), manifests });
+        }
+        Ok(())
     }
 
     /// Whether the account goes on with a copy of this ledger.

@@ -65,8 +65,8 @@ pub(in crate::cli) struct StatusArgs {
 pub(in crate::cli) struct StatusBody {
     /// The file of the ledger.
     ledger: LedgerPlace,
-    /// Why nothing is sent with this ledger any more: it was moved, or is a copy. `null`: it is in use.
-    left: Option<String>,
+    /// Why nothing is sent with this ledger: it was moved, is a copy, or its recovery is not finished. `null`: it is in use.
+    unused: Option<String>,
     /// The service that the ledger is bound to.
     service: String,
     /// The items of the ledger by state.
@@ -186,7 +186,7 @@ impl RunningBody {
 
 /// What is shown, as of one time.
 struct Shown {
-    left: Option<String>,
+    unused: Option<String>,
     service: String,
     items: Counts,
     spend: Spend,
@@ -213,7 +213,7 @@ pub(in crate::cli) fn status(args: &StatusArgs) -> Result<ExitCode, Error> {
         });
         let body = StatusBody {
             ledger: path,
-            left: shown.left,
+            unused: shown.unused,
             service: shown.service,
             items: shown.items,
             spend: shown.spend,
@@ -240,14 +240,14 @@ fn read(args: &StatusArgs, path: &LedgerPlace, snapshot: &Snapshot) -> Result<Sh
     let undo_commands = open_deletions_text(snapshot, &args.ledger.flags(path))?;
     let (service, runs) = (snapshot.origin()?, snapshot.runs(RUNS_SHOWN)?);
     let calls = latest_published(snapshot, &runs)?;
-    let left = snapshot.why_left(path).map(|error| error.to_string());
-    Ok(Shown { left, service, items, spend, deletions_open, undo_commands, calls, runs, running })
+    let unused = snapshot.why_unused(path).map(|error| error.to_string());
+    Ok(Shown { unused, service, items, spend, deletions_open, undo_commands, calls, runs, running })
 }
 
 fn as_text(args: &StatusArgs, path: &LedgerPlace, shown: &Shown) -> String {
     let (shown_path, flags) = (path.to_string(), args.ledger.flags(path));
     let mut text = report::show_status(&shown_path, &shown.service, &shown.items, &shown.spend, &flags);
-    if let Some(why) = &shown.left {
+    if let Some(why) = &shown.unused {
         let _ = writeln!(text, "  not in use: {why}");
     }
     if shown.deletions_open > 0 {

@@ -115,7 +115,7 @@ impl Snapshot {
         Ok(self.state_of_item(item)? == Some(State::Pending))
     }
 
-    pub(super) fn is_recovering(&self) -> Result<bool, LedgerError> {
+    pub(in crate::ledger) fn is_recovering(&self) -> Result<bool, LedgerError> {
         Ok(self.find("SELECT recovering FROM observed_delay", [])?.unwrap_or(false))
     }
 }

@@ -198,11 +198,7 @@ impl Store {
         if last > known {
             return Err(LedgerError::Older { path: path.to_owned(), known, last });
         }
-        if self.is_recovering()? {
-            let manifests = self.manifests_of_recovery()?;
-            return Err(LedgerError::HalfRecovered { path: path.to_owned(), manifests });
-        }
-        Ok(())
+        self.refuse_if_recovering(path)
     }
 
     /// The service accepted the key: from now on the ledger belongs to it, and no other ledger of this user serves the account.
