@@ -103,7 +103,11 @@ fn a_ledger_restored_from_a_backup_sends_nothing_until_it_is_recovered() {
     fs::copy(fixture.path("b.db"), fixture.path("state/telecine.db")).unwrap();
     let (code, _, err) = with_state(&import);
     assert_eq!(code, 2);
-    assert!(err.contains("it knows 2 of 4 requests") && err.contains("telecine recover"), "{err}");
+    // on a busy machine a request may start too late, and is made again under another number
+    assert!(
+        err.contains("is older than what was sent: it knows ") && err.contains("telecine recover"),
+        "{err}"
+    );
     let (code, out, err) = with_state(&["recover", &manifest, "--settle-after", "1s"]);
     assert_eq!(code, 0, "{out}{err}");
     assert_eq!(with_state(&import).0, 0);
