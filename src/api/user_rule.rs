@@ -80,8 +80,7 @@ impl UserRule {
         let message = envelope.map(|envelope| envelope.message.to_lowercase()).unwrap_or_default();
         // an error under the code of a success is no success, unless it names a video
         let is_accepted = envelope.is_some_and(|envelope| {
-            matches!(envelope.code.as_str(), "0" | "200")
-                && (status < 400 || super::wire::parse_accepted(&envelope.data).0.is_some())
+            matches!(envelope.code.as_str(), "0" | "200") && (status < 400 || envelope.names_video())
         });
         (is_subject && !is_accepted && message.contains(&self.message)).then_some(self.class)
     }

@@ -83,7 +83,7 @@ fn class_of_code(envelope: &Envelope) -> Class {
         Topic::Limit | Topic::Stop(_) | Topic::Unclear => Class::Stop(reason),
     };
     match envelope.code.as_str() {
-        "0" | "200" if envelope.says_failed && !names_video(Some(envelope)) => Class::InDoubt,
+        "0" | "200" if envelope.says_failed && !envelope.names_video() => Class::InDoubt,
         "0" | "200" => Class::Accepted,
         "429" => Class::RefusedForNow,
         "401" => stop_unless_of_row(StopReason::KeyRefused),
@@ -183,7 +183,7 @@ fn class_of_both(status: u16, envelope: &Envelope, body: &[u8]) -> Class {
     }
     let by_status = || class_of_status(status, body);
     match by_code {
-        Class::Accepted if names_video(Some(envelope)) => by_code,
+        Class::Accepted if envelope.names_video() => by_code,
         Class::Accepted => by_status(),
         // a message that names a field in an answer that refuses all requests
         Class::BadRow | Class::InDoubt | Class::UnknownCode if status == 429 => Class::RefusedForNow,
@@ -222,10 +222,12 @@ pub(super) fn of_upload(outcome: Result<Response, TransportError>, user_rules: &
             }
         }
         // it contradicts itself: a number is proof of a video
-        Class::BadRow | Class::RefusedForNow if names_video(envelope.as_ref()) => Verdict::InDoubt {
-            retry_after: retry_after(&response),
-            cause: format!("{cause}; it names a video"),
-        },
+        Class::BadRow | Class::RefusedForNow if envelope.as_ref().is_some_and(Envelope::names_video) => {
+            Verdict::InDoubt {
+                retry_after: retry_after(&response),
+                cause: format!("{cause}; it names a video"),
+            }
+        }
         Class::BadRow => {
             let by_table = classify(&response, envelope.as_ref(), &[]);
             let certainty = if by_table == Class::BadRow { Certainty::Refused } else { Certainty::Unclear };
@@ -247,10 +249,6 @@ pub(super) fn of_upload(outcome: Result<Response, TransportError>, user_rules: &
             Verdict::InDoubt { retry_after: retry_after(&response), cause: hint }
         }
     }
-}
-
-fn names_video(envelope: Option<&Envelope>) -> bool {
-    envelope.is_some_and(|envelope| wire::parse_accepted(&envelope.data).0.is_some())
 }
 
 /// Decides the outcome of an upload of a file: as that of an upload, but that the file may be too large.

@@ -194,6 +194,13 @@ pub(super) fn plain_code(text: &str) -> String {
     if plain.is_empty() { "0".to_owned() } else { plain.to_owned() }
 }
 
+impl Envelope {
+    /// Whether it names a video: proof that one was made, whatever else it says.
+    pub(super) fn names_video(&self) -> bool {
+        parse_accepted(&self.data).0.is_some()
+    }
+}
+
 /// Reads the envelope. `None`: the body is not a JSON object with a code.
 pub(super) fn parse_envelope(body: &[u8]) -> Option<Envelope> {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
