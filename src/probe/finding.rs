@@ -1,6 +1,8 @@
 //! The finding of a probe.
 
-use crate::domain::ProbeVerdict;
+use std::collections::HashSet;
+
+use crate::{domain::ProbeVerdict, redact};
 
 /// What was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,10 +36,6 @@ impl ProbeFinding {
 
 /// The verdict on codecs, by their common names such as `h264`, or as written in the file.
 pub(super) fn of_codecs(container: &str, video: &[String], audio: &[String]) -> ProbeFinding {
-    let names = |codecs: &[String]| {
-        let shown: Vec<String> = codecs.iter().map(|codec| crate::redact::clean(codec)).collect();
-        shown.join(" + ")
-    };
     if video.is_empty() {
         let sound = if audio.is_empty() { String::new() } else { format!(", only {}", names(audio)) };
         return ProbeFinding::unfit("no_video_track", format!("{container} without a video track{sound}"));
@@ -46,9 +44,22 @@ pub(super) fn of_codecs(container: &str, video: &[String], audio: &[String]) -> 
         let found = format!("{container} with {}; the service takes {}", names(video), TAKEN.join(", "));
         return ProbeFinding::unfit("codec", found);
     }
-    let all: Vec<String> = video.iter().chain(audio).cloned().collect();
-    ProbeFinding::fit(format!("{container}, {}", names(&all)))
+    ProbeFinding::fit(format!("{container}, {}", names(video.iter().chain(audio))))
 }
+
+/// The codecs for a person: each once, those that the service takes first, and the number of those beyond
+/// [`NAMES_MAX`]. A playlist has one for each of its variants.
+fn names<'a>(codecs: impl IntoIterator<Item = &'a String>) -> String {
+    let mut seen = HashSet::new();
+    let mut different: Vec<&String> = codecs.into_iter().filter(|codec| seen.insert(*codec)).collect();
+    different.sort_by_key(|codec| !is_taken(codec));
+    let shown: Vec<String> = different.iter().take(NAMES_MAX).map(|codec| redact::clean(codec)).collect();
+    let more = different.len().saturating_sub(NAMES_MAX);
+    if more == 0 { shown.join(" + ") } else { format!("{} + {more} more", shown.join(" + ")) }
+}
+
+/// The largest number of codecs that one finding names.
+const NAMES_MAX: usize = 4;
 
 /// The codecs the service takes (its upload documentation; hevc is another name of h265).
 const TAKEN: &[&str] = &["h264", "h265", "vp9"];
@@ -72,4 +83,31 @@ pub(super) fn codec_name(written: &str) -> String {
         other => other.trim(),
     };
     name.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn codecs(names: impl IntoIterator<Item = String>) -> Vec<String> {
+        names.into_iter().collect()
+    }
+
+    #[test]
+    fn a_finding_stays_short_however_many_codecs_a_file_names() {
+        let many = codecs((0..40).map(|at| format!("{at}{}", "x".repeat(300))));
+        let none_taken = of_codecs("hls", &many, &many);
+        assert!(none_taken.found.chars().count() < 800, "{}", none_taken.found);
+        assert!(none_taken.found.contains(" + 36 more;"), "{}", none_taken.found);
+        let with_one = codecs(many.iter().cloned().chain(["h264".to_owned()]));
+        let taken = of_codecs("hls", &with_one, &many);
+        assert!(taken.found.starts_with("hls, h264 + 0x"), "{}", taken.found);
+        assert!(taken.found.chars().count() < 800, "{}", taken.found);
+    }
+
+    #[test]
+    fn a_codec_of_several_variants_is_named_once() {
+        let twice = codecs(["av1".to_owned(), "av1".to_owned()]);
+        assert_eq!(of_codecs("hls", &twice, &[]).found, "hls with av1; the service takes h264, h265, vp9");
+    }
 }

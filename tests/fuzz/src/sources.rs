@@ -23,7 +23,7 @@ pub const SEEDS: [&[u8]; 3] = [
 
 /// A look asks no more often.
 const REQUESTS_MAX: u32 = 24;
-/// What is said of a source is no longer, in characters: sixteen codecs at the most.
+/// What is said of a source is no longer, in characters: four codecs of 120 characters, and the words around them.
 const WORDS_MAX: usize = 800;
 
 /// A host that has the same bytes everywhere.
