@@ -178,6 +178,29 @@ fn without_credentials_nothing_is_claimed_and_the_same_command_resumes_with_them
     assert_eq!((code, service.uploads()), (0, 1), "{text}");
 }
 
+#[test]
+fn rows_without_credentials_hold_up_no_other_row_and_the_run_ends_with_what_is_missing() {
+    let service = Service::start(Answer::Accept);
+    let folder = tempfile::tempdir().unwrap();
+    let web = (0..9).map(|name| format!("https://host.example/{name}.mp4"));
+    let rows = ["s3://my-bucket/a.mp4", "gs://my-bucket/b.mp4"].map(str::to_owned).into_iter().chain(web);
+    manifest_of(folder.path(), &rows.collect::<Vec<_>>());
+    let mut without = importing(folder.path(), &service.url, &["--rate", "200/s"]);
+    let (code, text) = ended(&without.env("AWS_REGION", REGION).output().unwrap());
+    assert_eq!((code, service.uploads()), (2, 9), "{text}");
+    for said in [
+        "no credentials for s3:// addresses: set AWS_ACCESS_KEY_ID",
+        "no credentials for gs:// addresses",
+        "rows of this storage wait, and the others are sent",
+        "their rows were not sent, and all others were",
+    ] {
+        assert!(text.contains(said), "{said}: {text}");
+    }
+    assert!(text.contains("9 searchable") && text.contains("2 pending"), "{text}");
+    let (code, text) = ended(&import(folder.path(), &service, &[]).output().unwrap());
+    assert_eq!((code, service.uploads()), (2, 10), "only gs:// is without credentials now: {text}");
+}
+
 /// A command that prints credentials that expire at this time.
 fn printing(expiration: &str) -> String {
     format!(

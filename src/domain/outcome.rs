@@ -91,7 +91,12 @@ impl RunOutcome {
     #[must_use]
     pub const fn leaves_time(&self) -> bool {
         match self {
-            Self::Finished | Self::NotWaited | Self::WaitOver | Self::RowsMax | Self::BudgetSpent => true,
+            Self::Finished
+            | Self::NotWaited
+            | Self::WaitOver
+            | Self::RowsMax
+            | Self::BudgetSpent
+            | Self::Stopped { reason: StopReason::NoSourceCredentials, .. } => true,
             Self::NothingLeft { .. }
             | Self::TimeUp
             | Self::QuotaPaused { .. }

@@ -80,8 +80,7 @@ pub use types::{
     Expiring, ExternalUsage, HeldResend, KeptReason, LibraryVideo, Marker, Observation, ObservedDelays,
     Order, OrderId, OrderResult, OtherMarker, OwnColumns, PollResult, PollTask, PossibleSender, Question,
     Recovered, ReviewAnswer, ReviewDecision, ReviewOutcome, RunProgress, RunVideo, SentTags, ServiceTime,
-    SignableAccounts, StateCounts, UndoAction, UnresolvedAttempt, UnresolvedAttempts, UploadUsage,
-    VideoOwner,
+    StateCounts, StorageAccess, UndoAction, UnresolvedAttempt, UnresolvedAttempts, UploadUsage, VideoOwner,
 };
 
 use crate::{blocking, domain::UnixMillis};

@@ -23,11 +23,11 @@ use super::{
 };
 use crate::{
     api::Transport,
-    domain::{LINK_LIFE_MIN, RunOutcome, State, UnixMillis},
+    domain::{LINK_LIFE_MIN, RunOutcome, State, StopReason, UnixMillis},
     events::Event,
     ledger::{
-        ClaimTerms, LedgerError, LibraryDiff, ManifestId, RunId, RunProgress, SignableAccounts, Snapshot,
-        StateCounts,
+        ClaimTerms, LedgerError, LibraryDiff, ManifestId, RunId, RunProgress, Snapshot, StateCounts,
+        StorageAccess,
     },
     quota::{Cooldown, Endpoint},
 };
@@ -66,6 +66,10 @@ pub(super) async fn run_stages<T: Transport>(
     context.signals.calls.ease_within(policy.wait);
     let forecast = RunForecast::new();
     let (preflight_done, first_pass_done) = (CancellationToken::new(), CancellationToken::new());
+    let all_read = CancellationToken::new();
+    if ingest.is_none() {
+        all_read.cancel();
+    }
     let terms = claim_terms(run, manifests.clone(), &forecast, policy);
     let settings = UploadSettings {
         terms: Arc::new(terms),
@@ -73,9 +77,9 @@ pub(super) async fn run_stages<T: Transport>(
         rows_max: policy.rows_max,
         stop_at: policy.time_max.map(|duration| started_at.plus(duration)),
         preflight_done: preflight_done.clone(),
+        all_read: all_read.clone(),
         patience: policy.wait,
         quota_wait_max: policy.quota_wait_max,
-        acceptance_lag_max: ACCEPTANCE_LAG_MAX,
         bandwidth_max: policy.bandwidth_max,
     };
     let mut coordinator = Coordinator {
@@ -96,6 +100,7 @@ pub(super) async fn run_stages<T: Transport>(
             poll: Some(tokio::spawn(poll::poll(context.clone()))),
             reads_refused: None,
             ingested: ingest::IngestResult::default(),
+            all_read,
             sending_ended: None,
         },
         forecast,
@@ -134,7 +139,7 @@ fn claim_terms(
         uploads_max: policy.uploads_max,
         disk_free_min: policy.disk_free_min,
         set_aside: Arc::default(),
-        signable: SignableAccounts::default(),
+        storage: StorageAccess::default(),
     }
 }
 
@@ -148,6 +153,8 @@ struct Stages {
     /// Why no read can succeed, if so.
     reads_refused: Option<ReadRefusal>,
     ingested: ingest::IngestResult,
+    /// Cancelled when the manifests are read.
+    all_read: CancellationToken,
     sending_ended: Option<RunOutcome>,
 }
 
@@ -156,7 +163,10 @@ impl Stages {
     async fn next_end(&mut self) -> Result<(), LedgerError> {
         tokio::select! {
             biased;
-            ended = joined(&mut self.ingest) => self.ingested = ended?,
+            ended = joined(&mut self.ingest) => {
+                self.ingested = ended?;
+                self.all_read.cancel();
+            }
             ended = joined(&mut self.preflight) => self.reads_refused = ended?.or(self.reads_refused.take()),
             ended = joined(&mut self.upload) => self.sending_ended = Some(ended?),
             ended = joined(&mut self.reconcile) => ended?,
@@ -270,6 +280,7 @@ impl<T: Transport> Coordinator<'_, T> {
         let at_end = match sending_ended {
             Some(RunOutcome::RowsMax) if pending > 0 => RunOutcome::RowsMax,
             Some(RunOutcome::BudgetSpent) if pending > 0 => RunOutcome::BudgetSpent,
+            Some(stopped @ RunOutcome::Stopped { .. }) if pending > 0 => stopped.clone(),
             _ => RunOutcome::Finished,
         };
         if state_counts.awaiting_evidence() == 0 {
@@ -278,7 +289,12 @@ impl<T: Transport> Coordinator<'_, T> {
         if self.policy.wait.is_none() {
             return Some(if at_end == RunOutcome::Finished { RunOutcome::NotWaited } else { at_end });
         }
-        (self.context.clock.now() >= self.patience_ends_at(progress)).then_some(RunOutcome::WaitOver)
+        let is_over = self.context.clock.now() >= self.patience_ends_at(progress);
+        is_over.then_some(if matches!(at_end, RunOutcome::Stopped { .. }) {
+            at_end
+        } else {
+            RunOutcome::WaitOver
+        })
     }
 
     /// Whether rows wait for a search that is due, though nothing more may be sent: a row whose video is found costs no upload.
@@ -386,6 +402,15 @@ impl<T: Transport> Coordinator<'_, T> {
 /// How a run ends after sending stopped early. `None`: the run resumes with what was sent.
 fn early_ending(sending_ended: &RunOutcome) -> Option<RunOutcome> {
     match sending_ended {
+        // only rows whose storage has no credentials are left: what was sent is awaited
+        RunOutcome::Stopped { reason: StopReason::NoSourceCredentials, .. }
+        | RunOutcome::Interrupted
+        | RunOutcome::RowsMax
+        | RunOutcome::BudgetSpent
+        | RunOutcome::Finished
+        | RunOutcome::NotWaited
+        | RunOutcome::NothingLeft { .. }
+        | RunOutcome::WaitOver => None,
         RunOutcome::Stopped { .. }
         | RunOutcome::Offline { .. }
         | RunOutcome::TimeUp
@@ -393,12 +418,5 @@ fn early_ending(sending_ended: &RunOutcome) -> Option<RunOutcome> {
         | RunOutcome::AlreadyUploaded { .. }
         | RunOutcome::DiskLow { .. }
         | RunOutcome::TooManyInDoubt { .. } => Some(sending_ended.clone()),
-        RunOutcome::Interrupted
-        | RunOutcome::RowsMax
-        | RunOutcome::BudgetSpent
-        | RunOutcome::Finished
-        | RunOutcome::NotWaited
-        | RunOutcome::NothingLeft { .. }
-        | RunOutcome::WaitOver => None,
     }
 }

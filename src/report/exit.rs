@@ -408,8 +408,8 @@ pub const fn stop_reason(reason: StopReason) -> (&'static str, &'static str) {
              the same command again",
         ),
         StopReason::NoSourceCredentials => (
-            "the objects of the manifest cannot be reached with the credentials; no row was sent without them",
-            "correct the credentials, then run the same command again; it resumes where this run stopped",
+            "objects of the manifest cannot be reached with the credentials; their rows were not sent, and all others were",
+            "correct the credentials, then run the same command again: it sends the rows that are left",
         ),
         StopReason::FilesUnreadable => (
             "files or objects of the manifest cannot be read, or most of the last ones changed; they were not sent",

@@ -1,45 +1,28 @@
 //! Claims: one transaction sets an item to `sending`, spends its quota and creates the claim.
 
-use std::sync::atomic::Ordering;
+mod pending;
 
 use super::Store;
 use crate::{
     domain::{ItemEvent, State, Submission, UnixMillis},
     ledger::{
-        AttemptId, AttemptResult, Claim, ClaimBlocked, ClaimOutcome, ClaimTerms, ItemId, LedgerError,
-        ManifestId, Marker, RunId, Snapshot, marker, schema::ATTEMPT_IS_OPEN, sql::SqlRow,
-        values::submission_of,
+        AttemptId, AttemptResult, Claim, ClaimBlocked, ClaimOutcome, ClaimTerms, ItemId, LedgerError, Marker,
+        RunId, Snapshot, marker, schema::ATTEMPT_IS_OPEN, types::Access,
     },
 };
+#[cfg(test)]
+pub(super) use pending::Links;
+use pending::NextPending;
 
 /// Requests in doubt that are always tolerated. More block further claims.
 const IN_DOUBT_MIN: u64 = 5;
 /// One request in doubt is tolerated for this many attempts.
 const IN_DOUBT_SHARE: u64 = 100;
 
-/// SQL: the listings need not be searched before the item is sent again.
-const NOT_HELD: &str = "NOT EXISTS (SELECT 1 FROM attempt WHERE attempt.item = item.id AND attempt.held = 1)";
-
 /// The item that a claim would take.
 enum ClaimCandidate {
     Ready { item: ItemId, submission: Box<Submission> },
     Blocked(ClaimBlocked),
-}
-
-/// Which pending items to look at.
-#[derive(Clone, Copy)]
-pub(super) enum Links {
-    /// Their links do not say when they expire.
-    Lasting,
-    /// Their links expire.
-    Expiring,
-}
-
-/// A pending item that may be sent next.
-struct PendingItem {
-    item: i64,
-    expires_at: Option<i64>,
-    submission: String,
 }
 
 impl Snapshot {
@@ -57,9 +40,19 @@ impl Snapshot {
 
     /// The item that can be claimed now, or what blocks it.
     fn claim_candidate(&self, terms: &ClaimTerms, at: UnixMillis) -> Result<ClaimCandidate, LedgerError> {
-        let Some(next) = self.next_pending(terms, at)? else {
-            let blocked = self.held_back(&terms.manifests)?.unwrap_or(ClaimBlocked::NothingPending);
-            return Ok(ClaimCandidate::Blocked(blocked));
+        let next = match self.next_pending(terms, at)? {
+            NextPending::Item(item, submission) => (item, *submission),
+            NextPending::PassedOver { is_all: false } => {
+                return Ok(ClaimCandidate::Blocked(ClaimBlocked::PassedOver { is_all: false }));
+            }
+            NextPending::PassedOver { is_all: true } => {
+                let passed_over = ClaimBlocked::PassedOver { is_all: true };
+                return Ok(ClaimCandidate::Blocked(self.held_back(&terms.manifests)?.unwrap_or(passed_over)));
+            }
+            NextPending::Nothing => {
+                let blocked = self.held_back(&terms.manifests)?.unwrap_or(ClaimBlocked::NothingPending);
+                return Ok(ClaimCandidate::Blocked(blocked));
+            }
         };
         if let Some(open) = self.too_many_in_doubt(terms.concurrency, Some(terms.run))? {
             return Ok(ClaimCandidate::Blocked(ClaimBlocked::TooManyInDoubt { open }));
@@ -75,7 +68,7 @@ impl Snapshot {
             }
         }
         let owner = next.1.url.object().map(|object| object.owner());
-        if let Some(account) = owner.filter(|owner| !terms.signable.includes(owner, at)) {
+        if let Some(account) = owner.filter(|owner| terms.storage.of(owner, at) != Access::Signable) {
             return Ok(ClaimCandidate::Blocked(ClaimBlocked::Unsignable { account }));
         }
         if self.foreign_video_of(next.1.key().0)?.is_some() {
@@ -106,88 +99,6 @@ impl Snapshot {
         let killed_runs = self.count(&sql, [current.map(|run| run.0)])?;
         let open_max = open_max.max(concurrency.saturating_mul(killed_runs.saturating_add(1)));
         Ok((open > open_max).then_some(open))
-    }
-
-    /// The item to send next: an item whose link would expire before its turn, or else the first pending one; of those with
-    /// links that expire, the soonest. Items with expired links are skipped, because the service could not fetch them.
-    fn next_pending(
-        &self,
-        terms: &ClaimTerms,
-        at: UnixMillis,
-    ) -> Result<Option<(ItemId, Submission)>, LedgerError> {
-        let set_aside = terms.set_aside.load(Ordering::Relaxed);
-        let other = self.next_pending_but(set_aside, terms, at)?;
-        if other.is_some() || set_aside == 0 { Ok(other) } else { self.next_pending_but(0, terms, at) }
-    }
-
-    /// The same without one item.
-    fn next_pending_but(
-        &self,
-        set_aside: i64,
-        terms: &ClaimTerms,
-        at: UnixMillis,
-    ) -> Result<Option<(ItemId, Submission)>, LedgerError> {
-        let alive_at = at.plus(terms.link_life_min);
-        for manifest in &terms.manifests {
-            let is_current = self.is_manifest_current(terms.run, *manifest)?;
-            let find = |links, alive_at| {
-                self.first_pending(
-                    &Self::first_pending_sql(is_current, links),
-                    terms.run,
-                    *manifest,
-                    set_aside,
-                    alive_at,
-                )
-            };
-            let (lasting, expiring) = (find(Links::Lasting, None)?, find(Links::Expiring, Some(alive_at))?);
-            let next = match (lasting, expiring) {
-                (Some(lasting), Some(expiring)) => {
-                    let is_urgent = is_current && expiring.expires_at < Some(terms.urgent_before().0);
-                    if is_urgent || expiring.item < lasting.item { expiring } else { lasting }
-                }
-                (Some(only), None) | (None, Some(only)) => only,
-                (None, None) => continue,
-            };
-            return Ok(Some((ItemId(next.item), submission_of(&next.submission)?)));
-        }
-        Ok(None)
-    }
-
-    /// The first pending item of a manifest of those whose links last, or the soonest of those whose links expire after
-    /// `alive_at`, but for the item `set_aside`. Both are one step in an index, however many items with expired links there are.
-    fn first_pending(
-        &self,
-        sql: &str,
-        run: RunId,
-        manifest: ManifestId,
-        set_aside: i64,
-        alive_at: Option<UnixMillis>,
-    ) -> Result<Option<PendingItem>, LedgerError> {
-        let values = (manifest.0, run.0, alive_at.map(|timestamp| timestamp.0), set_aside);
-        let read = |row: &SqlRow<'_>| {
-            Ok(PendingItem { item: row.get(0)?, expires_at: row.get(1)?, submission: row.get(2)? })
-        };
-        self.connection.prepare(sql)?.find_row(values, read)
-    }
-
-    /// The statement of [`Self::first_pending`].
-    pub(super) fn first_pending_sql(is_current: bool, links: Links) -> String {
-        // while a changed file is read, only its rows that were read are known to be wanted
-        let wanted = if is_current {
-            "FROM item WHERE CAST(?2 AS BIGINT) > 0"
-        } else {
-            "FROM item CROSS JOIN last_seen ON last_seen.item = item.id AND last_seen.run = ?2 WHERE true"
-        };
-        let of_links = match links {
-            Links::Lasting => "item.expires_at IS NULL AND CAST(?3 AS BIGINT) IS NULL",
-            Links::Expiring => "item.expires_at > ?3",
-        };
-        // the order of the index, also where all links last
-        format!(
-            "SELECT item.id, item.expires_at, item.submission {wanted} \
-             AND item.state = 'pending' AND item.manifest = ?1 AND {NOT_HELD} AND {of_links} \
-             AND item.id <> ?4 ORDER BY item.manifest, item.expires_at, item.id LIMIT 1"
-        )
     }
 
     /// The free bytes of the disk. The largest number if the system does not report them.

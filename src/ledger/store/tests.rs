@@ -382,14 +382,20 @@ async fn a_claim_takes_one_step_in_an_index_of_a_database_too() {
     let ledger = Ledger::open(place, &identity(), T0).unwrap();
     for (is_current, links, alive_at) in [
         (true, Links::Lasting, "NULL"),
+        (true, Links::LastingBehind, "NULL"),
         (true, Links::Expiring, "5"),
         (false, Links::Lasting, "NULL"),
+        (false, Links::LastingBehind, "NULL"),
         (false, Links::Expiring, "5"),
     ] {
-        let sql = Snapshot::first_pending_sql(is_current, links);
+        let sql = Snapshot::pending_sql(is_current, links);
         let sql = format!(
             "EXPLAIN {}",
-            sql.replace("?1", "1").replace("?2", "1").replace("?3", alive_at).replace("?4", "0")
+            sql.replace("?1", "1")
+                .replace("?2", "1")
+                .replace("?3", alive_at)
+                .replace("?4", "0")
+                .replace("?5", "0")
         );
         let explain = move |store: &Store| store.connection.prepare(&sql)?.query_column::<String>([]);
         let plan = ledger.write(explain).await.unwrap().join("\n");

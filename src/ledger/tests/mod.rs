@@ -13,6 +13,7 @@ mod reconcile;
 mod recover;
 mod seen;
 mod settle;
+mod storage;
 mod views;
 
 use std::{path::PathBuf, time::Duration};
@@ -205,7 +206,7 @@ impl Fixture {
             uploads_max: None,
             disk_free_min: 0,
             set_aside: Arc::default(),
-            signable: SignableAccounts::default(),
+            storage: StorageAccess::default(),
         })
     }
 

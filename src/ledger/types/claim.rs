@@ -1,9 +1,8 @@
 //! The work of the upload stage: claims, and the results of their requests.
 
 use std::{
-    collections::BTreeMap,
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc,
         atomic::{AtomicI64, Ordering},
     },
     time::Duration,
@@ -11,7 +10,7 @@ use std::{
 
 use crate::{
     domain::{ItemEvent, StorageAccount, Submission, UnixMillis, VideoNo},
-    ledger::{AttemptId, ItemId, ManifestId, RunId},
+    ledger::{AttemptId, ItemId, ManifestId, RunId, StorageAccess},
 };
 
 /// The right to send one request for one item. The ledger creates it when the request is recorded. Sending consumes it.
@@ -75,22 +74,7 @@ pub struct ClaimTerms {
     /// An item that was refused again and again is claimed only when no other one waits. 0: there is none.
     pub set_aside: Arc<AtomicI64>,
     /// No claim of an object in a bucket while no link to it can be signed.
-    pub signable: SignableAccounts,
-}
-
-/// The owners of buckets for whose objects links can be signed, and until when. Shared by all clones.
-#[derive(Clone, Debug, Default)]
-pub struct SignableAccounts(Arc<RwLock<BTreeMap<StorageAccount, UnixMillis>>>);
-
-impl SignableAccounts {
-    /// Records that links can be signed until a time.
-    pub fn set(&self, account: StorageAccount, until: UnixMillis) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(account, until);
-    }
-
-    pub(in crate::ledger) fn includes(&self, account: &StorageAccount, at: UnixMillis) -> bool {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(account).is_some_and(|until| *until > at)
-    }
+    pub storage: StorageAccess,
 }
 
 impl ClaimTerms {
@@ -143,6 +127,11 @@ pub enum ClaimBlocked {
     /// No link to the next item can be signed until credentials were obtained.
     Unsignable {
         account: StorageAccount,
+    },
+    /// No link to the items that were looked at can be signed.
+    PassedOver {
+        /// Whether these are all items that wait. Otherwise the next look goes on behind them.
+        is_all: bool,
     },
     NothingPending,
 }

@@ -11,6 +11,7 @@ mod library;
 mod order;
 mod polling;
 mod review;
+mod storage_access;
 mod totals;
 mod usage;
 
@@ -18,7 +19,6 @@ pub use bad_row::{Acknowledgement, BadRow, BadRowCounts, OwnColumns};
 pub use callback::{CallContradiction, CallReceipt, CalledAttempt, CalledNumber};
 pub use claim::{
     AttemptResult, BODY_LEASE, Binding, BoundBy, Claim, ClaimBlocked, ClaimOutcome, ClaimTerms, Marker,
-    SignableAccounts,
 };
 pub use deletion::{DeletedRows, DeletionOrder, DeletionTask, KeptReason, RunVideo, UndoAction};
 pub use evidence::{
@@ -29,5 +29,7 @@ pub use library::{BoundItem, LibraryVideo, OtherMarker, Recovered, VideoOwner};
 pub use order::{Order, OrderId, OrderResult};
 pub use polling::{Observation, PollResult, PollTask};
 pub use review::{Question, ReviewAnswer, ReviewDecision, ReviewOutcome};
+pub(in crate::ledger) use storage_access::Access;
+pub use storage_access::StorageAccess;
 pub use totals::{Expiring, RunProgress, StateCounts};
 pub use usage::{BootTime, ClockReference, ExternalUsage, UploadUsage};

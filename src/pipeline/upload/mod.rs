@@ -15,6 +15,7 @@ mod files_in_flight;
 mod last_answers;
 mod pause;
 mod send;
+mod storage_refusals;
 mod video_bytes;
 
 use std::{
@@ -39,6 +40,7 @@ use claims::Claims;
 use last_answers::LastAnswers;
 pub(crate) use send::delay_text;
 use send::{SendResult, claim_and_send, prepare_source};
+use storage_refusals::StorageRefusals;
 
 /// A shorter wait for the quota is part of normal spacing and is not announced.
 pub(crate) const WAIT_ANNOUNCED_MIN: Duration = Duration::from_secs(90);
@@ -63,12 +65,12 @@ pub(super) struct UploadSettings {
     pub(super) patience: Option<Duration>,
     /// End instead of waiting longer for the quota. `None`: wait as long as necessary.
     pub(super) quota_wait_max: Option<Duration>,
-    /// An unanswered request may be accepted this long after its sending.
-    pub(super) acceptance_lag_max: Duration,
     /// Of all files together, in bytes per second. `None`: unlimited.
     pub(super) bandwidth_max: Option<u64>,
     /// Cancelled when the library was compared with the ledger. Nothing is sent before.
     pub(super) preflight_done: CancellationToken,
+    /// Cancelled when the manifests are read.
+    pub(super) all_read: CancellationToken,
 }
 
 /// Why no item can be claimed now.
@@ -111,6 +113,7 @@ struct Uploader<T> {
     /// Since when sending has been blocked until evidence arrives.
     blocked_since: Option<UnixMillis>,
     phase: UploadPhase,
+    storage_refusals: StorageRefusals,
 }
 
 /// Sends until the run drains or sending must stop, then waits for the requests in flight.
@@ -133,6 +136,7 @@ pub(super) async fn upload<T: Transport>(
         wait_announced_until: None,
         blocked_since: None,
         phase: UploadPhase::Sending,
+        storage_refusals: StorageRefusals::default(),
     };
     let mut end = uploader.run().await;
     uploader.phase = UploadPhase::Ended;
@@ -259,8 +263,9 @@ impl<T: Transport> Uploader<T> {
         }
         self.sent += 1;
         let (context, claims) = (self.context.clone(), Arc::clone(&self.claims));
-        let (terms, lag_max) = (Arc::clone(&self.plan.terms), self.plan.acceptance_lag_max);
-        self.in_flight.spawn(async move { claim_and_send(&context, permit, terms, &claims, lag_max).await });
+        let terms = Arc::clone(&self.plan.terms);
+        self.storage_refusals.others_are_sent(&context);
+        self.in_flight.spawn(async move { claim_and_send(&context, permit, terms, &claims).await });
     }
 
     /// Waits until an obstacle is gone.
@@ -293,8 +298,12 @@ impl<T: Transport> Uploader<T> {
                 return Ok(Some(RunOutcome::AlreadyUploaded { item: item.to_string() }));
             }
             ClaimBlocked::Unsignable { account } => {
-                return Ok(prepare_source(&self.context, &self.plan.terms, account).await);
+                let refused = prepare_source(&self.context, &self.plan.terms, account).await;
+                self.storage_refusals.note(refused);
+                return Ok(None);
             }
+            ClaimBlocked::PassedOver { is_all: false } => return Ok(None),
+            ClaimBlocked::PassedOver { is_all: true } => return self.wait_for_others().await,
             ClaimBlocked::DiskLow { free } => return Ok(Some(RunOutcome::DiskLow { free })),
             ClaimBlocked::TooManyInDoubt { open } => {
                 let Some(until) = self.evidence_is_awaited_until() else {
@@ -388,6 +397,11 @@ impl<T: Transport> Uploader<T> {
                 if !std::mem::replace(&mut self.is_lateness_announced, true) {
                     self.context.emit(&Event::Message { text: SLOW_MACHINE.to_owned() });
                 }
+                Ok(None)
+            }
+            SendResult::StorageRefused { cause, is_new } => {
+                self.sent = self.sent.saturating_sub(1);
+                self.storage_refusals.note(is_new.then_some(cause));
                 Ok(None)
             }
             // the obstacle is reported by the check of the next pass

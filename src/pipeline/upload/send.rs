@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     api::{Certainty, Transport, Verdict},
-    domain::{ItemEvent, RunOutcome, StopReason, StorageAccount, Submission, UnixMillis},
+    domain::{ItemEvent, StopReason, StorageAccount, Submission, UnixMillis},
     events::{Event, RedactedUrl},
     ledger::{AttemptResult, Binding, BoundBy, Claim, ClaimOutcome, ClaimTerms, LedgerError},
     quota::{
@@ -41,6 +41,11 @@ pub(super) enum SendResult {
     Late,
     /// It was not sent: its file or object is no longer what the row says.
     FileRefused(String),
+    /// It was not sent: its storage refuses the credentials.
+    StorageRefused {
+        cause: String,
+        is_new: bool,
+    },
     Stop {
         reason: StopReason,
         cause: String,
@@ -91,17 +96,16 @@ pub(super) async fn claim_and_send<T: Transport>(
     permit: Permit,
     terms: Arc<ClaimTerms>,
     claims: &Claims,
-    acceptance_lag_max: Duration,
 ) -> Result<SendResult, LedgerError> {
     let receives_calls = terms.callback_base.is_some();
-    match context.ledger.claim(terms, context.clock.now()).await? {
+    match context.ledger.claim(Arc::clone(&terms), context.clock.now()).await? {
         ClaimOutcome::Claimed(claim) => {
             if receives_calls && claim.submission.callback.is_some() {
                 note_own_callback(context);
             }
             claims.others_wait.store(claim.others_wait, Relaxed);
             claims.succeeded.store(true, Relaxed);
-            send(context, permit, *claim, claims, acceptance_lag_max).await
+            send(context, permit, *claim, &terms, claims).await
         }
         ClaimOutcome::Blocked(_) => {
             claims.others_wait.store(false, Relaxed);
@@ -126,9 +130,10 @@ async fn send<T: Transport>(
     context: &Context<T>,
     permit: Permit,
     claim: Claim,
+    terms: &ClaimTerms,
     claims: &Claims,
-    acceptance_lag_max: Duration,
 ) -> Result<SendResult, LedgerError> {
+    let acceptance_lag_max = terms.acceptance_lag_max;
     let key = claim.attempt().number();
     let Some(submission) = with_link(context, &claim.submission) else {
         give_back(context, permit, &claim, UNSIGNED).await?;
@@ -137,7 +142,7 @@ async fn send<T: Transport>(
     let submission = with_callback(submission, claim.callback.as_ref());
     let file = match FileSending::open(context, &claim, claims, acceptance_lag_max).await {
         Ok(file) => file,
-        Err(fault) => return refuse_body(context, permit, &claim, fault).await,
+        Err(fault) => return refuse_body(context, permit, &claim, terms, fault).await,
     };
     match may_leave(context, &permit, &claim, claims, acceptance_lag_max).await? {
         MayLeave::Now => {}
@@ -178,23 +183,24 @@ async fn send<T: Transport>(
     })
 }
 
-/// Obtains what signs links to the objects of an account. Returns a stop if that is not possible: no row fails for it.
+/// Obtains what signs links to the objects of an account. Returns why that is not possible, if that is new: no row fails for it, and
+/// the rows of other accounts are sent.
 pub(super) async fn prepare_source<T>(
     context: &Context<T>,
     terms: &ClaimTerms,
     account: StorageAccount,
-) -> Option<RunOutcome> {
+) -> Option<String> {
     match context.sources.prepare(&account).await {
         Ok(prepared) => {
             if let Some(text) = prepared.notice {
                 context.emit(&Event::Message { text });
             }
-            terms.signable.set(account, context.clock.now().plus(prepared.valid_for));
+            terms.storage.allow(account, context.clock.now().plus(prepared.valid_for));
             None
         }
         Err(error) => {
-            let reason = StopReason::NoSourceCredentials;
-            Some(RunOutcome::Stopped { reason, cause: error.to_string() })
+            let cause = error.to_string();
+            terms.storage.refuse(account, context.clock.now(), cause.clone()).then_some(cause)
         }
     }
 }
@@ -220,6 +226,7 @@ async fn refuse_body<T>(
     context: &Context<T>,
     permit: Permit,
     claim: &Claim,
+    terms: &ClaimTerms,
     fault: BodyFault,
 ) -> Result<SendResult, LedgerError> {
     let url = &claim.submission.url;
@@ -234,6 +241,14 @@ async fn refuse_body<T>(
                 text: format!("{url}: not sent: {cause}; import again to read it anew"),
             });
             Ok(SendResult::FileRefused(cause))
+        }
+        BodyFault::Credentials(cause) => {
+            give_back(context, permit, claim, UNREADABLE).await?;
+            let cause = format!("{url}: {cause}");
+            let owner = url.object().map(|object| object.owner());
+            let now = context.clock.now();
+            let is_new = owner.is_some_and(|owner| terms.storage.refuse(owner, now, cause.clone()));
+            Ok(SendResult::StorageRefused { cause, is_new })
         }
         BodyFault::Stop { reason, cause } => {
             give_back(context, permit, claim, UNREADABLE).await?;

@@ -17,6 +17,8 @@ const OPEN_MAX: Duration = Duration::from_secs(4);
 pub(super) enum BodyFault {
     /// The row is no longer right, or nobody may read what it names.
     Row(String),
+    /// The storage refuses the credentials. The row may be right.
+    Credentials(String),
     /// Nothing can be read now. The row may be right.
     Stop { reason: StopReason, cause: String },
 }
@@ -40,7 +42,7 @@ impl From<ObjectFault> for BodyFault {
     fn from(fault: ObjectFault) -> Self {
         match fault {
             ObjectFault::Refused(cause) => Self::Row(cause),
-            ObjectFault::Credentials(cause) => Self::Stop { reason: StopReason::NoSourceCredentials, cause },
+            ObjectFault::Credentials(cause) => Self::Credentials(cause),
             ObjectFault::NotNow(cause) => Self::unreadable(cause),
         }
     }

@@ -14,7 +14,7 @@ use rusqlite::{
 use super::*;
 use crate::{
     domain::{ManifestRow, SourceUrl, VideoNo},
-    ledger::{AdmitTerms, Binding, BoundBy, RunId, SignableAccounts, open, tests::identity},
+    ledger::{AdmitTerms, Binding, BoundBy, ManifestId, RunId, StorageAccess, open, tests::identity},
 };
 
 const T0: UnixMillis = UnixMillis(1_700_000_000_000);
@@ -73,7 +73,7 @@ fn claim_behind(
                 uploads_max: Some(99),
                 disk_free_min: 1,
                 set_aside: Arc::default(),
-                signable: SignableAccounts::default(),
+                storage: StorageAccess::default(),
             });
             Ok(())
         })

@@ -15,7 +15,7 @@ use telecine::{
     ledger::{
         AdmitTerms, AttemptResult, Binding, BoundBy, Claim, ClaimOutcome, ClaimTerms, Identity, ItemId,
         KeyChange, Ledger, ManifestId, Marker, Observation, PollResult, Question, Restored, ReviewAnswer,
-        ReviewDecision, RunId, SignableAccounts, Store,
+        ReviewDecision, RunId, StorageAccess, Store,
     },
 };
 
@@ -272,7 +272,7 @@ impl Desk {
             uploads_max: None,
             disk_free_min: 0,
             set_aside: std::sync::Arc::default(),
-            signable: SignableAccounts::default(),
+            storage: StorageAccess::default(),
         };
         if let ClaimOutcome::Claimed(claim) = self.ledger.claim(Arc::new(terms), self.now).await? {
             self.open.push(*claim);
