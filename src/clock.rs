@@ -3,7 +3,10 @@
 //! Real time runs on `CLOCK_BOOTTIME` from when the clock is created: a change of the wall clock does not affect it, and the
 //! time that a laptop is suspended counts. The wall clock is read once, at the start. For rehearsals the clock can run faster.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use crate::domain::UnixMillis;
 
@@ -31,7 +34,7 @@ impl Clock {
     pub fn real() -> Self {
         let wall = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         let started = boot_time();
-        let boot = std::fs::read_to_string(BOOT_ID).ok().map(|id| (Arc::from(id.trim()), millis(started)));
+        let boot = boot_id().map(|id| (id, millis(started)));
         Self { started_at: UnixMillis(0).plus(wall), source: TimeSource::BootTime { started }, boot }
     }
 
@@ -169,6 +172,12 @@ pub const NAP_MAX: Duration = Duration::from_secs(30);
 
 /// Linux: the id of this boot.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
+/// Read once: it does not change while a process lives.
+fn boot_id() -> Option<Arc<str>> {
+    static ID: OnceLock<Option<Arc<str>>> = OnceLock::new();
+    ID.get_or_init(|| std::fs::read_to_string(BOOT_ID).ok().map(|id| Arc::from(id.trim()))).clone()
+}
 
 fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)

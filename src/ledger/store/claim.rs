@@ -57,9 +57,11 @@ impl Snapshot {
         if let Some(open) = self.too_many_in_doubt(terms.concurrency, Some(terms.run))? {
             return Ok(ClaimCandidate::Blocked(ClaimBlocked::TooManyInDoubt { open }));
         }
-        let uploads = self.committed_uploads()?;
-        if terms.uploads_max.is_some_and(|uploads_max| uploads >= uploads_max) {
-            return Ok(ClaimCandidate::Blocked(ClaimBlocked::BudgetSpent { uploads }));
+        if let Some(uploads_max) = terms.uploads_max {
+            let uploads = self.committed_uploads()?;
+            if uploads >= uploads_max {
+                return Ok(ClaimCandidate::Blocked(ClaimBlocked::BudgetSpent { uploads }));
+            }
         }
         if terms.disk_free_min > 0 {
             let free = self.disk_free();
@@ -87,6 +89,9 @@ impl Snapshot {
     ) -> Result<Option<u64>, LedgerError> {
         let in_doubt = format!("{ATTEMPT_IS_OPEN} AND attempt.state IN ('in_doubt', 'needs_review')");
         let open = self.count(&format!("SELECT count(*) FROM attempt WHERE {in_doubt}"), [])?;
+        if open <= IN_DOUBT_MIN.max(concurrency) {
+            return Ok(None);
+        }
         let attempts = u64::try_from(self.last_attempt()?).unwrap_or(0);
         let open_max = IN_DOUBT_MIN.max(attempts / IN_DOUBT_SHARE).max(concurrency);
         if open <= open_max {
@@ -137,7 +142,7 @@ impl Store {
         terms: &ClaimTerms,
         at: UnixMillis,
     ) -> Result<ClaimOutcome, LedgerError> {
-        self.files.check()?;
+        self.check_files()?;
         match self.claim_candidate(terms, at)? {
             ClaimCandidate::Blocked(blocked) => Ok(ClaimOutcome::Blocked(blocked)),
             ClaimCandidate::Ready { item, submission } => {
@@ -197,7 +202,7 @@ impl Store {
         counts_until: UnixMillis,
         sent: u64,
     ) -> Result<(), LedgerError> {
-        self.files.check()?;
+        self.check_files()?;
         self.change_one(
             "UPDATE attempt SET body_until = ?2, counts_until = max(counts_until, ?3), body_sent = ?4 \
              WHERE id = ?1 AND state = 'sending'",

@@ -6,6 +6,7 @@ mod bad_rows;
 mod callbacks;
 mod claim;
 mod deletions;
+mod group_memo;
 mod late_calls;
 mod library;
 mod markers;
@@ -25,6 +26,8 @@ pub(super) use library::RECOVERED;
 pub(super) use settle::Entry;
 
 use std::{cell::Cell, fs::File, ops::Deref, time::Duration};
+
+use group_memo::GroupMemo;
 
 use super::{
     AttemptId, CallbackKey, ItemId, LedgerError, LedgerPlace, Snapshot,
@@ -96,6 +99,7 @@ pub struct Store {
     /// The key that will identify the ledger once the service accepted it. `None`: it is confirmed.
     unconfirmed_key: Option<Vec<u8>>,
     files: OpenFiles,
+    memo: GroupMemo,
     damage_check: DamageCheck,
     /// What the polls of this process showed of how long indexing takes.
     least_age: Cell<LeastAge>,
@@ -163,6 +167,7 @@ impl Store {
             commits: Commits::AtOnce,
             unconfirmed_key: parts.unconfirmed_key,
             files: OpenFiles::default(),
+            memo: GroupMemo::default(),
             damage_check: parts.damage_check,
             least_age: Cell::default(),
             polls_since: Cell::default(),
@@ -189,6 +194,15 @@ impl Store {
         self.files = OpenFiles::of(self.place());
     }
 
+    /// Fails if a file of the ledger was moved, replaced or deleted.
+    fn check_files(&self) -> Result<(), LedgerError> {
+        if !self.memo.are_files_there.get() {
+            self.files.check()?;
+            self.memo.are_files_there.set(true);
+        }
+        Ok(())
+    }
+
     /// A ledger behind its high-water mark was restored from an older copy.
     pub(super) fn refuse_if_older(&self, path: &str, restored: Restored) -> Result<(), LedgerError> {
         let (known, last) = (self.last_attempt()?, self.high_water.as_ref().map_or(0, HighWater::last));
@@ -209,7 +223,9 @@ impl Store {
 
     /// The service accepted the key: from now on the ledger belongs to it.
     pub(super) fn record_key(&self) -> Result<(), LedgerError> {
-        if let Some(key) = &self.unconfirmed_key {
+        if let Some(key) = &self.unconfirmed_key
+            && !self.memo.is_key_recorded.replace(true)
+        {
             let sql = "UPDATE identity SET key_fingerprint = ?1 WHERE key_fingerprint <> ?1";
             self.connection.execute(sql, [key])?;
         }
@@ -286,6 +302,7 @@ impl Store {
         &mut self,
         work: impl FnOnce(&Self) -> Result<(), LedgerError>,
     ) -> Result<(), LedgerError> {
+        self.memo.clear();
         if let Commits::PutOff(count) = self.commits {
             if self.connection.is_autocommit() {
                 self.connection.control(Control::Begin)?;
@@ -346,6 +363,7 @@ impl Store {
     }
 
     pub(super) fn undo_job(&self, undo: Undo) -> Result<(), LedgerError> {
+        self.memo.clear();
         match undo {
             Undo::Savepoint => {
                 self.connection.control(Control::UndoSavepoint).and_then(|()| self.keep_job(undo))

@@ -106,9 +106,13 @@ impl Store {
                 .map(|earliest| sent_at.plus_ms(dated_at.since_ms(earliest)).min(result.at)),
         };
         let Some(accepted_at) = accepted_at else { return Ok(()) };
-        self.connection
-            .prepare("UPDATE observed_delay SET acceptance_ms = ?1 WHERE acceptance_ms < ?1")?
-            .execute([accepted_at.since_ms(arrived_from)])?;
+        let acceptance_ms = accepted_at.since_ms(arrived_from);
+        if acceptance_ms > self.memo.acceptance_ms.get() {
+            self.connection
+                .prepare("UPDATE observed_delay SET acceptance_ms = ?1 WHERE acceptance_ms < ?1")?
+                .execute([acceptance_ms])?;
+            self.memo.acceptance_ms.set(acceptance_ms);
+        }
         Ok(())
     }
 
@@ -148,7 +152,10 @@ impl Store {
         attempt: Option<AttemptId>,
         result: &AttemptResult,
     ) -> Result<(), LedgerError> {
-        let before: Option<Vec<u8>> = self.find("SELECT chain FROM event ORDER BY id DESC LIMIT 1", [])?;
+        let before = match self.memo.last_link.get() {
+            Some(link) => Some(link.to_vec()),
+            None => self.find("SELECT chain FROM event ORDER BY id DESC LIMIT 1", [])?,
+        };
         let entry = Entry {
             at: result.at.0,
             item: item.0,
@@ -156,10 +163,13 @@ impl Store {
             event: result.event.as_str(),
             detail: result.cause.as_deref(),
         };
+        let link = entry.link(before.as_deref());
         self.change_one(
             "INSERT INTO event (at, item, attempt, event, detail, chain) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            (entry.at, entry.item, entry.attempt, entry.event, entry.detail, entry.link(before.as_deref())),
-        )
+            (entry.at, entry.item, entry.attempt, entry.event, entry.detail, link),
+        )?;
+        self.memo.last_link.set(Some(link));
+        Ok(())
     }
 
     /// A request that was in flight at a crash has no answer. It may have been accepted.
