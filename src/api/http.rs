@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use reqwest::{
     Client,
-    header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderValue, LOCATION, RETRY_AFTER},
+    header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER},
 };
 use secrecy::{ExposeSecret, SecretString};
 
@@ -152,6 +152,7 @@ impl HttpTransport {
         let mut reply = Response {
             status: response.status().as_u16(),
             retry_after: header_list(response.headers(), &RETRY_AFTER),
+            limit_reset: limit_reset(response.headers()),
             date: header(response.headers(), &DATE),
             location: header(response.headers(), &LOCATION),
             body: Vec::new(),
@@ -196,6 +197,21 @@ impl Transport for HttpTransport {
     }
 }
 
+/// How the headers of a limit begin, which end with `-remaining` and `-reset`.
+const LIMIT_HEADERS: [&str; 3] = ["ratelimit", "x-ratelimit", "x-rate-limit"];
+
+/// When the limit that has no request left is reset. One that has some left is not the limit that refuses.
+fn limit_reset(headers: &HeaderMap) -> Option<String> {
+    LIMIT_HEADERS.into_iter().find_map(|limit| {
+        let field = |end: &str| {
+            let name = HeaderName::try_from(format!("{limit}-{end}")).ok()?;
+            header(headers, &name)
+        };
+        let is_used_up = field("remaining").is_none_or(|left| left.trim() == "0");
+        field("reset").filter(|_| is_used_up)
+    })
+}
+
 /// Waits until a body has made no progress for so long.
 #[expect(
     clippy::disallowed_methods,
@@ -230,5 +246,29 @@ fn loss(error: &reqwest::Error, host: &str) -> TransportError {
     match connection_error::explain(error, host) {
         NoConnection { cause, reason: Some(reason) } => TransportError::Unusable { reason, cause },
         NoConnection { cause, reason: None } => TransportError::NotSent(cause),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reset_of_a_limit_counts_where_no_request_is_left() {
+        let reset = |fields: &[(&'static str, &'static str)]| {
+            let fields = fields
+                .iter()
+                .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+            limit_reset(&fields.collect())
+        };
+        assert_eq!(
+            reset(&[("x-ratelimit-reset", "30"), ("x-ratelimit-remaining", "0")]).as_deref(),
+            Some("30")
+        );
+        assert_eq!(reset(&[("ratelimit-reset", "5")]).as_deref(), Some("5"));
+        assert_eq!(reset(&[("x-ratelimit-reset", "86400"), ("x-ratelimit-remaining", "12")]), None);
+        let two =
+            [("x-ratelimit-reset", "86400"), ("x-ratelimit-remaining", "12"), ("x-rate-limit-reset", "7")];
+        assert_eq!(reset(&two).as_deref(), Some("7"));
     }
 }

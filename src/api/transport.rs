@@ -46,6 +46,9 @@ pub enum Content {
 pub struct Response {
     pub status: u16,
     pub retry_after: Option<String>,
+    /// `RateLimit-Reset` or `X-RateLimit-Reset`, where no request is left: seconds, or a time. No document of the service names it;
+    /// gateways in front of services send it.
+    pub limit_reset: Option<String>,
     pub date: Option<String>,
     pub location: Option<String>,
     pub body: Vec<u8>,

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     domain::{StopReason, UnixMillis, VideoNo},
     redact,
+    retry::parse_retry_after,
 };
 
 /// The outcome of an upload.
@@ -235,7 +236,11 @@ pub(super) fn of_upload(outcome: Result<Response, TransportError>, user_rules: &
         }
         Class::RefusedForNow => {
             let named = || envelope.as_ref().and_then(|envelope| wait_named(&envelope.message));
-            Verdict::RefusedForNow { retry_after: retry_after(&response).or_else(named), cause }
+            let reset = || limit_reset(&response);
+            Verdict::RefusedForNow {
+                retry_after: retry_after(&response).or_else(named).or_else(reset),
+                cause,
+            }
         }
         Class::Stop(reason) => stop(reason, Certainty::Refused, cause),
         Class::StopInDoubt(reason) => stop(reason, Certainty::Unclear, cause),
@@ -295,7 +300,9 @@ pub(super) fn of_read<V>(
             let data = envelope.as_ref().map_or(&Value::Null, |envelope| &envelope.data);
             parse(data).ok_or(ReadError::Unclear { retry_after, cause })
         }
-        Class::RefusedForNow => Err(ReadError::RefusedForNow { retry_after }),
+        Class::RefusedForNow => {
+            Err(ReadError::RefusedForNow { retry_after: retry_after.or_else(|| limit_reset(&response)) })
+        }
         Class::Stop(reason) | Class::StopInDoubt(reason) => Err(ReadError::StopRun { reason, cause }),
         // a read costs nothing, so the next upload is not made to find out
         Class::InDoubt if response.status < 400 && is_html(&response.body) => {
@@ -305,12 +312,23 @@ pub(super) fn of_read<V>(
     }
 }
 
-/// `Retry-After`; a date is turned into seconds by the date of the answer, since the service's clock is not ours.
+/// `Retry-After`, in seconds where it can be read.
 fn retry_after(response: &Response) -> Option<String> {
     let text = response.retry_after.as_ref()?;
-    let dates =
-        UnixMillis::parse_http_date(text).zip(response.date.as_deref().and_then(UnixMillis::parse_http_date));
-    Some(dates.map_or_else(|| text.clone(), |(until, now)| (until.since_ms(now).max(0) / 1000).to_string()))
+    Some(seconds_of(text, response).unwrap_or_else(|| text.clone()))
+}
+
+/// When the limit that refused is reset, where that can be read.
+fn limit_reset(response: &Response) -> Option<String> {
+    let text = response.limit_reset.as_ref()?;
+    seconds_of(text, response).or_else(|| parse_retry_after(text, UnixMillis(0)).map(|_| text.clone()))
+}
+
+/// A wait in seconds. A time is taken by the date of the answer, since the clock of the service is not ours. `None`: the answer has
+/// no date, or the wait cannot be read.
+fn seconds_of(text: &str, response: &Response) -> Option<String> {
+    let now = response.date.as_deref().and_then(UnixMillis::parse_http_date)?;
+    parse_retry_after(text, now).map(|wait| wait.as_secs().to_string())
 }
 
 /// The answer as text: status, code and message, or the beginning of what came instead.

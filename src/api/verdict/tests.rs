@@ -214,11 +214,37 @@ fn a_date_to_retry_after_is_read_by_the_services_own_clock() {
         (reply(later, Some(noon)), "120"),
         (reply(noon, Some(later)), "0"),
         (reply("30", Some(noon)), "30"),
+        (reply("1445428830", Some(noon)), "30"),
+        (reply("soon", Some(noon)), "soon"),
         (reply(later, None), later),
     ] {
         let Verdict::RefusedForNow { retry_after, .. } = of_upload(Ok(reply), &[]) else { panic!() };
         assert_eq!(retry_after.as_deref(), Some(expected));
     }
+}
+
+#[test]
+fn the_reset_of_a_limit_is_the_wait_of_a_refusal_that_names_none() {
+    let noon = "Wed, 21 Oct 2015 12:00:00 GMT";
+    let wait = |status: u16, body: &str, retry_after: Option<&str>, reset: &str| {
+        let reply = Response {
+            status,
+            retry_after: retry_after.map(str::to_owned),
+            limit_reset: Some(reset.to_owned()),
+            date: Some(noon.to_owned()),
+            body: body.as_bytes().to_vec(),
+            ..Response::default()
+        };
+        match of_upload(Ok(reply), &[]) {
+            Verdict::RefusedForNow { retry_after, .. } | Verdict::InDoubt { retry_after, .. } => retry_after,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(wait(429, "", None, "45").as_deref(), Some("45"));
+    assert_eq!(wait(200, r#"{"code":"0429"}"#, None, "1445428860").as_deref(), Some("60"));
+    assert_eq!(wait(429, "", Some("5"), "45").as_deref(), Some("5"), "Retry-After is about this request");
+    assert_eq!(wait(429, "", None, "later"), None, "it cannot be read");
+    assert_eq!(wait(500, "", None, "3600"), None, "a failure is no limit");
 }
 
 #[test]
