@@ -41,3 +41,4 @@ mod setup;
 mod sources;
 mod undo;
 mod wire;
+mod wrong_numbers;

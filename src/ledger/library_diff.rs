@@ -52,7 +52,8 @@ pub enum DiffKind {
     Surplus,
     /// The service answered a request of an item as rejected, and has its video nevertheless.
     Rejected,
-    /// The ledger has the video for one row, and it carries the marker of another row.
+    /// The ledger has the video for one row, and it carries the marker of another row; or it carries the marker of a request for
+    /// which the ledger has another video.
     OtherMarker,
     /// The video carries a marker of another ledger, or of a newer state of this one. With an item, its row is also in this
     /// ledger.
@@ -67,6 +68,10 @@ pub enum DiffKind {
     Open,
     /// The service could not index the item's video.
     Failed,
+    /// The ledger has the video as searchable, and the service shows it as failed.
+    FailedLater,
+    /// The ledger has the video as failed, and the service shows it as searchable.
+    IndexedLater,
     /// The video was ordered to be deleted, and nothing proves yet that it is gone.
     DeletionOpen,
     /// The video was deleted by order, and the service lists it again.
@@ -87,7 +92,9 @@ impl DiffKind {
         Self::Open,
         Self::DeletionOpen,
         Self::ResolvedByReview,
+        Self::FailedLater,
         Self::Failed,
+        Self::IndexedLater,
     ];
 
     /// The name in CSV and JSON.
@@ -104,6 +111,8 @@ impl DiffKind {
             Self::Open => "open",
             Self::ResolvedByReview => "resolved_by_review",
             Self::Failed => "failed",
+            Self::FailedLater => "failed_later",
+            Self::IndexedLater => "indexed_later",
             Self::DeletionOpen => "deletion_open",
             Self::Undeleted => "undeleted",
         }
@@ -116,7 +125,7 @@ impl DiffKind {
             Self::Missing => "in the ledger, not at the service",
             Self::Surplus => "paid too: second video of an item",
             Self::Rejected => "at the service, after the answer to the request was a rejection",
-            Self::OtherMarker => "of one row in the ledger, with the marker of another row",
+            Self::OtherMarker => "of one row in the ledger, with the marker of another row or request",
             Self::Foreign => "sent by another ledger, or by a newer state of this one",
             Self::Unknown => "at the service without a marker: not sent by telecine, or without one",
             Self::TagsHidden => "at the service, tags not shown yet",
@@ -125,6 +134,10 @@ impl DiffKind {
                 "at the service, of an item whose outcome is open: reconcile finds it, review shows it"
             }
             Self::Failed => "in both, failed (not indexed)",
+            Self::FailedLater => "searchable in the ledger, failed at the service",
+            Self::IndexedLater => {
+                "failed in the ledger, searchable at the service: import with --retry-failed binds it, unpaid"
+            }
             Self::DeletionOpen => "ordered to be deleted, not proven yet: run the same telecine undo again",
             Self::Undeleted => "at the service, though deleted by undo",
         }
@@ -189,6 +202,15 @@ impl LibraryDiff {
         }
     }
 
+    /// Adds a listed video with the marker of a request of an item for which the ledger has another video.
+    pub fn take_misbound(&mut self, video_no: &VideoNo, item: ItemId, bound: &VideoNo) {
+        self.listed += 1;
+        self.find(DiffKind::OtherMarker, Some(video_no.clone()), Some(item));
+        if let Some(finding) = self.findings.last_mut() {
+            finding.detail = Some(format!("its marker names the request for which the ledger has {bound}"));
+        }
+    }
+
     /// Adds an item that is bound to a video, and whether the service shows it.
     pub fn take_bound(&mut self, item: &BoundItem, result: ListingPresence) {
         let kind = match (result, item.state) {
@@ -196,8 +218,10 @@ impl LibraryDiff {
             (_, State::Deleted) => DiffKind::Undeleted,
             (_, _) if item.is_deletion_ordered => DiffKind::DeletionOpen,
             (ListingPresence::Missing, _) => DiffKind::Missing,
+            (ListingPresence::ListedFailed, State::Indexed) => DiffKind::FailedLater,
+            (ListingPresence::ListedIndexed, State::Failed) => DiffKind::IndexedLater,
             (_, State::Failed) => DiffKind::Failed,
-            (ListingPresence::Listed | ListingPresence::ShownSingly, _) => {
+            (_, _) => {
                 self.bound += 1;
                 self.shown_singly += u64::from(result == ListingPresence::ShownSingly);
                 return;
@@ -225,8 +249,12 @@ impl LibraryDiff {
 /// Whether the service shows a video of the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListingPresence {
-    /// In the listing.
+    /// In the listing, not indexed yet.
     Listed,
+    /// In the listing, as searchable.
+    ListedIndexed,
+    /// In the listing, as failed.
+    ListedFailed,
     /// Not in the listing, but by its number.
     ShownSingly,
     /// In neither.

@@ -2,7 +2,7 @@
 //!
 //! The comparison finds missing, second and foreign videos, whatever their cause.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::{
     context::Context,
@@ -14,6 +14,7 @@ use crate::{
     events::Event,
     ledger::{
         DiffKind, ItemId, LedgerError, LibraryDiff, LibraryVideo, ListingPresence, Snapshot, VideoOwner,
+        is_marker,
     },
     quota::Priority,
 };
@@ -147,8 +148,15 @@ async fn compare_one<T: Transport>(
 ) -> Result<LibraryDiff, CompareError> {
     let mut library_diff = LibraryDiff::of(namespace);
     let mut bound = Vec::new();
-    for (video, owner) in listing.videos.iter().zip(owners_of(context, listing).await?) {
-        library_diff.take_listed(&video.video_no, owner);
+    let owners = owners_of(context, listing).await?;
+    let misbound = misbound(context, listing, &owners).await?;
+    for (video, owner) in listing.videos.iter().zip(owners) {
+        match (owner, misbound.get(&video.video_no)) {
+            (VideoOwner::Surplus(item), Some(other)) => {
+                library_diff.take_misbound(&video.video_no, item, other);
+            }
+            _ => library_diff.take_listed(&video.video_no, owner),
+        }
         if matches!(owner, VideoOwner::Bound(_)) {
             bound.push(as_library_video(video, listing.served));
         }
@@ -159,7 +167,8 @@ async fn compare_one<T: Transport>(
             library_diff.take_other_marker(&other);
         }
     }
-    let listed: HashSet<&VideoNo> = listing.videos.iter().map(|video| &video.video_no).collect();
+    let listed: HashMap<&VideoNo, IndexStatus> =
+        listing.videos.iter().map(|video| (&video.video_no, video.status)).collect();
     let mut after = ItemId::numbered(0);
     let (mut asked, mut unlisted) = (0, 0);
     loop {
@@ -171,9 +180,14 @@ async fn compare_one<T: Transport>(
         };
         after = last.item;
         for item in &items {
-            let mut presence = ListingPresence::Listed;
-            if !listed.contains(&item.video_no) {
-                presence = ListingPresence::Missing;
+            let status = listed.get(&item.video_no);
+            let mut presence = match status {
+                Some(IndexStatus::Failed) => ListingPresence::ListedFailed,
+                Some(IndexStatus::Indexed) => ListingPresence::ListedIndexed,
+                Some(IndexStatus::InProgress) => ListingPresence::Listed,
+                None => ListingPresence::Missing,
+            };
+            if status.is_none() {
                 // a deleted video is expected to be missing
                 if item.state != State::Deleted && asked < SINGLY_MAX {
                     asked += 1;
@@ -210,6 +224,36 @@ pub(super) async fn owners_of<T>(
         }
     }
     Ok(owners)
+}
+
+/// Listed videos that carry the marker of a request of which the ledger has another video, which does not carry it: an answer named
+/// the wrong video. Each with the video that the ledger has. Where both carry it, one request made two videos.
+pub(super) async fn misbound<T>(
+    context: &Context<T>,
+    listing: &Listing,
+    owners: &[VideoOwner],
+) -> Result<HashMap<VideoNo, VideoNo>, LedgerError> {
+    let is_surplus = |owner: &VideoOwner| matches!(owner, VideoOwner::Surplus(_));
+    let surplus = || listing.videos.iter().zip(owners).filter(|(_, owner)| is_surplus(owner));
+    let videos: Vec<LibraryVideo> =
+        surplus().map(|(video, _)| as_library_video(video, listing.served)).collect();
+    let numbers = context.ledger.read(move |snapshot| snapshot.bound_elsewhere(&videos)).await?;
+    let wanted: HashSet<&VideoNo> = numbers.iter().flatten().collect();
+    let tags: HashMap<&VideoNo, &[String]> = listing
+        .videos
+        .iter()
+        .filter(|video| wanted.contains(&video.video_no))
+        .map(|video| (&video.video_no, video.tags.as_slice()))
+        .collect();
+    let is_second = |video: &ListedVideo, bound: &VideoNo| {
+        let marker = video.tags.iter().find(|tag| is_marker(tag));
+        marker.is_some_and(|marker| tags.get(bound).is_some_and(|tags| tags.contains(marker)))
+    };
+    let misbound = surplus().zip(&numbers).filter_map(|((video, _), bound)| {
+        let bound = bound.as_ref().filter(|bound| !is_second(video, bound))?;
+        Some((video.video_no.clone(), bound.clone()))
+    });
+    Ok(misbound.collect())
 }
 
 /// Says that a listing leaves out videos that are at the service.

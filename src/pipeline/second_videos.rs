@@ -82,8 +82,16 @@ async fn read<T: Transport>(
             return Ok(());
         }
         let owners = library_check::owners_of(context, &listing).await?;
+        let misbound = library_check::misbound(context, &listing, &owners).await?;
         for (item, copies) in copies_of(&listing.videos, &owners) {
-            if let Err(cause) = take_item(&namespace, item, copies, keep, second) {
+            let copy = copies.iter().find(|copy| misbound.contains_key(&copy.video_no));
+            if let Some((copy, bound)) = copy.and_then(|copy| Some((copy, misbound.get(&copy.video_no)?))) {
+                let number = &copy.video_no;
+                let cause = format!(
+                    "{number} may be the only video of its row: the answer to its request named {bound}"
+                );
+                second.kept.push((item, cause));
+            } else if let Err(cause) = take_item(&namespace, item, copies, keep, second) {
                 second.kept.push((item, cause));
             }
         }

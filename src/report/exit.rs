@@ -1,14 +1,14 @@
 //! The exit status of a run: its code, the cause in one sentence, and what to do next.
 
+mod differences;
+
 use super::{Counts, EndOfRun, counted};
 use crate::{
     domain::{RowCounts, RunOutcome, StopReason, format_duration, no_row_remedy, no_row_text},
     error::ExitCode,
-    ledger::{BadRowCounts, DiffEntry, DiffKind, LibraryDiff},
+    ledger::BadRowCounts,
 };
-
-/// The most videos that a message names.
-const VIDEOS_NAMED_MAX: usize = 10;
+use differences::{differences, failed_later};
 
 /// Whether a run had anything to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +61,7 @@ impl ExitStatus {
 /// The exit status of a run. A pause is a success where nobody watches, unless there is news: the next run goes on.
 #[must_use]
 pub fn exit_status(end: &EndOfRun, results: &RunResults<'_>) -> ExitStatus {
-    let status = status_of(end, results);
+    let status = failed_later(status_of(end, results), end);
     let is_pause = matches!(status.code, ExitCode::BudgetReached | ExitCode::TimeUp | ExitCode::QuotaPaused);
     if !end.is_cron || !is_pause {
         return status;
@@ -78,7 +78,7 @@ fn status_of(end: &EndOfRun, results: &RunResults<'_>) -> ExitStatus {
     let items = results.items;
     let open = open_items(items);
     let flags = &end.ledger_flags;
-    if let Some(status) = second_videos(&end.library_diffs, &open, flags) {
+    if let Some(status) = differences(&end.library_diffs, &open, flags) {
         return status;
     }
     match &end.outcome {
@@ -142,46 +142,6 @@ fn wait_over(end: &EndOfRun, items: &Counts, open: &str) -> ExitStatus {
         end.ledger_flags
     );
     ExitStatus::new(ExitCode::Temporary, reason, &next)
-}
-
-/// Second videos of rows of this ledger. Each was paid.
-fn second_videos(library_diffs: &[LibraryDiff], open: &str, flags: &str) -> Option<ExitStatus> {
-    let findings = || library_diffs.iter().flat_map(|library_diff| &library_diff.findings);
-    let is_own_row = |finding: &&DiffEntry| match finding.kind {
-        DiffKind::Surplus | DiffKind::Rejected => true,
-        DiffKind::Foreign => finding.item.is_some(),
-        DiffKind::Missing
-        | DiffKind::OtherMarker
-        | DiffKind::Unknown
-        | DiffKind::TagsHidden
-        | DiffKind::ResolvedByReview
-        | DiffKind::Open
-        | DiffKind::Failed
-        | DiffKind::DeletionOpen
-        | DiffKind::Undeleted => false,
-    };
-    let found: Vec<&DiffEntry> = findings().filter(is_own_row).collect();
-    if found.is_empty() {
-        return None;
-    }
-    let named: Vec<String> = found
-        .iter()
-        .take(VIDEOS_NAMED_MAX)
-        .filter_map(|finding| Some(format!("{} (item {})", finding.video_no.as_ref()?, finding.item?)))
-        .collect();
-    let more = found.len().saturating_sub(named.len());
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    let videos = counted(found.len() as u64, "video", "videos");
-    let reason = format!(
-        "the service has {videos} of rows of this ledger that this ledger did not count: uploaded with another \
-         ledger, or paid twice: {}{more}; {open}",
-        named.join(", ")
-    );
-    let next = format!(
-        "list all of them with their items: telecine verify{flags}; list and then delete second videos: telecine undo \
-         --duplicates{flags}"
-    );
-    Some(ExitStatus::new(ExitCode::NeedsReview, reason, &next))
 }
 
 fn links_expired(results: &RunResults<'_>, flags: &str) -> ExitStatus {

@@ -152,6 +152,8 @@ fn agreement(library_diffs: &[LibraryDiff]) -> (ExitCode, &'static str) {
         (ExitCode::Temporary, "some items are not final yet; run `telecine reconcile`, then verify again")
     } else if any(&[DiffKind::DeletionOpen]) {
         (ExitCode::Temporary, "some deletions are not proven yet; run the same `telecine undo` again")
+    } else if any(&[DiffKind::FailedLater]) {
+        (ExitCode::SomeFailed, "some videos that were searchable are failed now: see library_diff.csv")
     } else if any(&[DiffKind::Failed]) {
         (ExitCode::SomeFailed, "service and ledger agree; some videos could not be indexed")
     } else {

@@ -1,7 +1,14 @@
-//! Bound videos whose marker names another row.
+//! Videos whose marker contradicts what the ledger has.
 
 use super::Snapshot;
-use crate::ledger::{ItemId, LedgerError, LibraryVideo, OtherMarker, marker::Marked, values::submission_of};
+use crate::{
+    domain::VideoNo,
+    ledger::{
+        ItemId, LedgerError, LibraryVideo, OtherMarker,
+        marker::Marked,
+        values::{submission_of, video_no_of},
+    },
+};
 
 impl Snapshot {
     /// The given videos that are bound to an item, and carry no marker of it but one of another row.
@@ -11,6 +18,24 @@ impl Snapshot {
             others.extend(self.other_marker(video)?);
         }
         Ok(others)
+    }
+
+    /// The number that the ledger has for the request that each video carries the marker of, if it is another one.
+    pub fn bound_elsewhere(&self, videos: &[LibraryVideo]) -> Result<Vec<Option<VideoNo>>, LedgerError> {
+        let mut bound = self.connection.prepare(
+            "SELECT attempt.video_no FROM item JOIN attempt ON attempt.id = item.attempt \
+             WHERE item.key >= ?1 AND item.key < ?2 AND attempt.marker = ?3 AND attempt.video_no <> ?4",
+        )?;
+        let mut numbers = Vec::with_capacity(videos.len());
+        for video in videos {
+            let mut number: Option<String> = None;
+            for marked in video.tags.iter().filter_map(|tag| Marked::parse(tag)) {
+                let own = (marked.key_from(), marked.key_until(), &marked.text, video.video_no.as_str());
+                number = number.or(bound.find_row(own, |row| row.get(0))?);
+            }
+            numbers.push(number.map(|number| video_no_of(&number)).transpose()?);
+        }
+        Ok(numbers)
     }
 
     fn other_marker(&self, video: &LibraryVideo) -> Result<Option<OtherMarker>, LedgerError> {
