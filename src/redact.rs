@@ -13,6 +13,13 @@ const SHOWN_PARAMETERS: &[&str] = &["page", "v", "id", "format", "quality", "t",
 /// A value of theirs that is longer, in bytes, may be something else.
 const SHOWN_VALUE_MAX: usize = 16;
 
+/// Parts of the names of parameters that are secrets, in lower case.
+const SECRET_NAMES: &[&str] =
+    &["signature", "credential", "token", "secret", "password", "apikey", "api_key", "api-key", "access_key"];
+
+/// The shortest value of an address that is hidden in other texts, in bytes.
+const VALUE_MIN: usize = 8;
+
 /// The beginning of the last part of a callback URL of telecine: a number and a token follow.
 const CALLBACK_PART: &str = "telecine-";
 
@@ -100,20 +107,19 @@ fn without_secrets(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((at, mark)) =
-        ["?", "%3F", "%3f"].iter().filter_map(|mark| Some((rest.find(mark)?, mark))).min()
+        ["?", "%3F", "%3f", "%253F", "%253f"].iter().filter_map(|mark| Some((rest.find(mark)?, mark))).min()
     {
         let (before, behind) = (&rest[..at], &rest[at + mark.len()..]);
         shown.push_str(before);
         shown.push_str(mark);
-        let end = behind
-            .find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>'))
-            .unwrap_or(behind.len());
+        let end = behind.find(ends_query).unwrap_or(behind.len());
         if end > 0 {
             shown.push_str("***");
         }
         rest = &behind[end..];
     }
     shown.push_str(rest);
+    let shown = without_signatures(&shown);
     let shown = match (shown.find("//"), shown.rfind('@')) {
         (Some(slashes), Some(at)) if slashes < at => format!("{}//***{}", &shown[..slashes], &shown[at..]),
         (None, Some(at)) if shown[..at].contains(':') => format!("***{}", &shown[at..]),
@@ -123,6 +129,64 @@ fn without_secrets(text: &str) -> String {
     match shown.split_once('#') {
         Some((before, fragment)) if fragment.contains('=') => format!("{before}#***"),
         _ => shown,
+    }
+}
+
+fn ends_query(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>')
+}
+
+/// The value of `NAME=VALUE` is hidden where the name is one of signatures or secrets, also outside of an address.
+fn without_signatures(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let is_of_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let mut rest = text;
+    while let Some((before, behind)) = rest.split_once('=') {
+        let name = &before[before.rfind(|c| !is_of_name(c)).map_or(0, |at| at + 1)..];
+        shown.push_str(before);
+        shown.push('=');
+        rest = behind;
+        if SECRET_NAMES.iter().any(|part| name.to_ascii_lowercase().contains(part)) {
+            let end = behind.find(|c| ends_query(c) || matches!(c, '&' | ',' | ';')).unwrap_or(behind.len());
+            if end > 0 {
+                shown.push_str("***");
+            }
+            rest = &behind[end..];
+        }
+    }
+    shown.push_str(rest);
+    shown
+}
+
+/// A text of the service about an address, without the values of its query: the service may repeat them in any form. A value of
+/// fewer than eight bytes may be any word.
+#[must_use]
+pub fn without_values(text: &str, address: &str) -> String {
+    let Some((_, query)) = address.split_once('?') else { return text.to_owned() };
+    let mut shown = text.to_owned();
+    for pair in query.split(['&', '#']) {
+        let (name, written) = pair.split_once('=').unwrap_or(("", pair));
+        if SHOWN_PARAMETERS.contains(&name) && written.len() <= SHOWN_VALUE_MAX {
+            continue;
+        }
+        let read = percent_encoding::percent_decode_str(written).decode_utf8_lossy().into_owned();
+        for value in [written, &read] {
+            if value.len() >= VALUE_MIN {
+                shown = without_value(&shown, value);
+            }
+        }
+    }
+    shown
+}
+
+/// The same without one value, which may be cut at the end of the text.
+fn without_value(text: &str, value: &str) -> String {
+    let shown = text.replace(value, "***");
+    let Some(whole) = shown.strip_suffix('…') else { return shown };
+    let cut = value.char_indices().map(|(at, _)| &value[..at]).filter(|part| part.len() >= VALUE_MIN / 2);
+    match cut.rev().find_map(|part| whole.strip_suffix(part)) {
+        Some(before) => format!("{before}***…"),
+        None => shown,
     }
 }
 
@@ -191,6 +255,25 @@ pub fn shell_word(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_signature_is_hidden_wherever_the_service_repeats_it() {
+        let link = "https://h.example/a.mp4?X-Amz-Signature=deadbeef%2Fcafe&page=2&sig=0123456789";
+        for (said, shown) in [
+            ("url is invalid: signature deadbeef/cafe expired", "url is invalid: signature *** expired"),
+            ("query: X-Amz-Signature=abc", "query: X-Amz-Signature=***"),
+            (
+                "https://h/a.mp4 ? X-Amz-Credential=abc&n=1 failed",
+                "https://h/a.mp4 ? X-Amz-Credential=***&n=1 failed",
+            ),
+            ("https%253A%252F%252Fh%252Fa%253Fk%253Dv no", "https%253A%252F%252Fh%252Fa%253F*** no"),
+            ("value 0123456789 and page 2", "value *** and page 2"),
+            ("code=7, retry=5", "code=7, retry=5"),
+        ] {
+            assert_eq!(without_values(&opaque(said), link), shown, "{said}");
+        }
+        assert_eq!(without_values("it is 01234567…", link), "it is ***…", "cut at the end");
+    }
 
     #[test]
     fn the_address_of_an_object_is_shown_but_for_what_may_sign_it() {

@@ -61,7 +61,8 @@ impl<T: Transport> ApiClient<T> {
     pub async fn upload(&self, permit: Permit, submission: &Submission, marker: Option<&str>) -> Verdict {
         permit.spend(Endpoint::Upload);
         let request = wire::upload_request(submission, marker);
-        verdict::of_upload(self.transport.exchange(request).await, &self.own_rules)
+        let verdict = verdict::of_upload(self.transport.exchange(request).await, &self.own_rules);
+        verdict.map_cause(|cause| crate::redact::without_values(cause, submission.url.as_str()))
     }
 
     /// Sends the service a video (`POST upload`), whose body is fed meanwhile. Costs credits when accepted.

@@ -36,6 +36,21 @@ pub enum Verdict {
     NotSent { cause: String },
 }
 
+impl Verdict {
+    /// The same with another text of the cause.
+    pub(super) fn map_cause(mut self, change: impl FnOnce(&str) -> String) -> Self {
+        match &mut self {
+            Self::Accepted { .. } | Self::AcceptedUnidentified => {}
+            Self::BadRow { cause, .. }
+            | Self::RefusedForNow { cause, .. }
+            | Self::StopRun { cause, .. }
+            | Self::InDoubt { cause, .. }
+            | Self::NotSent { cause } => *cause = change(cause),
+        }
+        self
+    }
+}
+
 /// Whether a request was certainly not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Certainty {

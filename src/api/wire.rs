@@ -304,7 +304,7 @@ fn parse_video(entry: &Value, words: &StatusWords) -> Option<ListedVideo> {
         status: words.status_of(&status),
         created_at: number(entry, &["create_time", "createTime"]).map(UnixMillis),
         tags: tags.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
-        cause: text(entry, &["cause"]),
+        cause: text(entry, &["cause"]).map(|cause| crate::redact::opaque(&cause)),
     })
 }
 
