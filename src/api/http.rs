@@ -202,14 +202,20 @@ const LIMIT_HEADERS: [&str; 3] = ["ratelimit", "x-ratelimit", "x-rate-limit"];
 
 /// When the limit that has no request left is reset. One that has some left is not the limit that refuses.
 fn limit_reset(headers: &HeaderMap) -> Option<String> {
-    LIMIT_HEADERS.into_iter().find_map(|limit| {
-        let field = |end: &str| {
-            let name = HeaderName::try_from(format!("{limit}-{end}")).ok()?;
-            header(headers, &name)
-        };
-        let is_used_up = field("remaining").is_none_or(|left| left.trim() == "0");
-        field("reset").filter(|_| is_used_up)
-    })
+    let field = |name: String| header(headers, &HeaderName::try_from(name).ok()?);
+    let mut limits: Vec<(Option<String>, Option<String>)> = LIMIT_HEADERS
+        .iter()
+        .map(|limit| (field(format!("{limit}-remaining")), field(format!("{limit}-reset"))))
+        .collect();
+    // the later drafts have one header: `limit=5, remaining=0, reset=7` or `"name";r=0;t=7`
+    let together = header(headers, &HeaderName::from_static("ratelimit")).unwrap_or_default();
+    let part = |names: [&str; 2]| {
+        let mut parts = together.split([',', ';']).filter_map(|part| part.trim().split_once('='));
+        parts.find(|(name, _)| names.contains(name)).map(|(_, value)| value.to_owned())
+    };
+    limits.push((part(["remaining", "r"]), part(["reset", "t"])));
+    let is_used_up = |left: &Option<String>| left.as_ref().is_none_or(|left| left.trim() == "0");
+    limits.into_iter().filter(|(left, _)| is_used_up(left)).find_map(|(_, reset)| reset)
 }
 
 /// Waits until a body has made no progress for so long.
@@ -270,5 +276,8 @@ mod tests {
         let two =
             [("x-ratelimit-reset", "86400"), ("x-ratelimit-remaining", "12"), ("x-rate-limit-reset", "7")];
         assert_eq!(reset(&two).as_deref(), Some("7"));
+        assert_eq!(reset(&[("ratelimit", "limit=5, remaining=0, reset=7")]).as_deref(), Some("7"));
+        assert_eq!(reset(&[("ratelimit", "\"default\";r=0;t=30")]).as_deref(), Some("30"));
+        assert_eq!(reset(&[("ratelimit", "limit=5, remaining=3, reset=7")]), None);
     }
 }

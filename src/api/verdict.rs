@@ -103,7 +103,9 @@ fn class_of_code(envelope: &Envelope) -> Class {
         "0" | "200" => Class::Accepted,
         "429" => Class::RefusedForNow,
         "401" => stop_unless_of_row(StopReason::KeyRefused),
+        "402" if topic(&envelope.message) == Topic::Limit => Class::RefusedForNow,
         "402" => Class::Stop(StopReason::CreditsOut),
+        "403" if topic(&envelope.message) == Topic::Limit => Class::RefusedForNow,
         "403" => stop_unless_of_row(StopReason::AccountDisabled),
         "9009" => Class::Stop(StopReason::NoPermission),
         "410" => stop_unless_of_row(StopReason::Retired),
@@ -132,6 +134,8 @@ fn class_of_status(status: u16, body: &[u8]) -> Class {
         401 => Class::Stop(StopReason::KeyRefused),
         402 => Class::Stop(StopReason::CreditsOut),
         403 if is_html(body) => Class::StopInDoubt(StopReason::Blocked),
+        // gateways refuse with it, too, and say why
+        403 if topic(&message_of(body)) == Topic::Limit => Class::RefusedForNow,
         403 => Class::Stop(StopReason::AccountDisabled),
         407 => Class::StopInDoubt(StopReason::Blocked),
         410 => Class::StopInDoubt(StopReason::Retired),
@@ -139,14 +143,17 @@ fn class_of_status(status: u16, body: &[u8]) -> Class {
         301 | 302 | 303 | 307 | 308 | 511 => Class::StopInDoubt(StopReason::NotTheService),
         404 | 405 => Class::StopInDoubt(StopReason::WrongAddress),
         400 | 413 | 422 => {
-            // JSON of another form has its message in quotes
-            let text = String::from_utf8_lossy(&body[..body.len().min(2_048)]).replace('"', " ");
-            let class = class_of_message(&text);
+            let class = class_of_message(&message_of(body));
             // not the service's own message about a row
             if matches!(class, Class::BadRow | Class::RefusedForNow) { Class::InDoubt } else { class }
         }
         _ => Class::InDoubt,
     }
+}
+
+/// The text of a body without an envelope. JSON of another form has its message in quotes.
+fn message_of(body: &[u8]) -> String {
+    String::from_utf8_lossy(&body[..body.len().min(2_048)]).replace('"', " ")
 }
 
 fn is_html(body: &[u8]) -> bool {
@@ -313,6 +320,7 @@ pub(super) fn of_read<V>(
     match classify(&response, envelope.as_ref(), &[]) {
         Class::Accepted => {
             let data = envelope.as_ref().map_or(&Value::Null, |envelope| &envelope.data);
+            let cause = format!("{cause}; its data has another form than expected");
             parse(data).ok_or(ReadError::Unclear { retry_after, cause })
         }
         Class::RefusedForNow => {

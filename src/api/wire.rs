@@ -254,12 +254,16 @@ pub struct ListPage {
 
 /// Reads the `data` of a listing. `None`: it is not a listing.
 pub(super) fn parse_list_page(data: &Value, words: &StatusWords) -> Option<ListPage> {
-    let entries = data.get("videos")?.as_array()?;
-    let videos: Vec<ListedVideo> = entries.iter().filter_map(|entry| parse_video(entry, words)).collect();
-    let unreadable = entries.len() - videos.len();
     let count = |names: &[&str]| number(data, names).and_then(|count| u64::try_from(count).ok());
     let (total_count, page_size) =
         (count(&["total_count", "totalCount"]), count(&["page_size", "pageSize"]).filter(|size| *size > 0));
+    let entries: &[Value] = match data.get("videos")? {
+        // some servers write an empty list so; without the count it could be any failure
+        Value::Null if total_count == Some(0) => &[],
+        videos => videos.as_array()?,
+    };
+    let videos: Vec<ListedVideo> = entries.iter().filter_map(|entry| parse_video(entry, words)).collect();
+    let unreadable = entries.len() - videos.len();
     Some(ListPage { videos, total_count, page_size, unreadable, served_at: None })
 }
 
@@ -398,6 +402,11 @@ mod tests {
         let (old, new) = (parse(&old), parse(&new));
         assert_eq!(old, new);
         assert_eq!(old.videos[0].cause, None);
+        let empty =
+            |data: Value| parse_list_page(&data, &StatusWords::default()).map(|page| page.videos.len());
+        assert_eq!(empty(json!({ "videos": null, "total_count": 0 })), Some(0));
+        assert_eq!(empty(json!({ "videos": null, "total_count": 3 })), None);
+        assert_eq!(empty(json!({ "videos": null })), None);
         assert_eq!(old.videos[1].status, IndexStatus::Failed);
     }
 

@@ -29,13 +29,15 @@ use crate::{
         ClaimTerms, LedgerError, LibraryDiff, ManifestId, RunId, RunProgress, Snapshot, StateCounts,
         StorageAccess,
     },
-    quota::{Cooldown, Endpoint},
+    quota::{CooldownReason, Endpoint},
 };
 
 /// How often the coordinator reads a small ledger while it changes.
 const READ_INTERVAL: Duration = Duration::from_millis(100);
-/// The comparison at the end waits no longer than this for a service that refuses reads.
+/// The comparison at the end waits no longer than this for a service that refuses reads or does not answer them.
 const COMPARISON_WAIT_MAX: Duration = Duration::from_secs(30);
+/// The whole comparison at the end takes no longer: a service may answer each listing late. `telecine verify` takes its time.
+const COMPARISON_MAX: Duration = Duration::from_mins(5);
 /// A run whose budget is spent waits no longer than this for a search: a listing may never be read whole.
 const SEARCH_WAIT_MAX: Duration = Duration::from_mins(15);
 /// Rows that wait for a search, looked at to see whether one is due.
@@ -334,8 +336,8 @@ impl<T: Transport> Coordinator<'_, T> {
         tokio::select! {
             biased;
             () = drain.cancelled() => Ok(Vec::new()),
-            () = self.reads_are_held() => {
-                let text = "the library was not compared at the end: the service asks to wait with reads".to_owned();
+            why = self.reads_are_held() => {
+                let text = format!("the library was not compared at the end: {why}");
                 self.context.emit(&Event::Message { text });
                 Ok(Vec::new())
             }
@@ -350,12 +352,21 @@ impl<T: Transport> Coordinator<'_, T> {
         }
     }
 
-    /// Waits until the service asks for a long wait before the next read.
-    async fn reads_are_held(&self) {
-        let is_long =
-            |cooldown: Cooldown| cooldown.until > self.context.clock.now().plus(COMPARISON_WAIT_MAX);
-        while !self.context.limiter.cooldown(Endpoint::List).is_some_and(is_long) {
-            self.context.clock.sleep(HELD_LOOK_INTERVAL).await;
+    /// Waits until reads wait for long, or have taken too long. Returns why.
+    async fn reads_are_held(&self) -> &'static str {
+        let ends_at = self.context.clock.now().plus(COMPARISON_MAX);
+        loop {
+            let now = self.context.clock.now();
+            let cooldown = self.context.limiter.cooldown(Endpoint::List);
+            let long = cooldown.filter(|cooldown| cooldown.until > now.plus(COMPARISON_WAIT_MAX));
+            match long.map(|cooldown| cooldown.reason) {
+                Some(CooldownReason::Refused) => return "the service asks to wait with reads",
+                Some(CooldownReason::Unreachable | CooldownReason::Unclear) => {
+                    return "the service does not answer listings";
+                }
+                None if now >= ends_at => return "the listings take too long",
+                None => self.context.clock.sleep(HELD_LOOK_INTERVAL).await,
+            }
         }
     }
 

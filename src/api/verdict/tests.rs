@@ -248,6 +248,28 @@ fn the_reset_of_a_limit_is_the_wait_of_a_refusal_that_names_none() {
 }
 
 #[test]
+fn a_refusal_that_names_a_limit_is_none_of_the_account_whatever_its_code() {
+    for (status, body) in [
+        (200, r#"{"code":"0403","msg":"Rolling 2-hour cap reached, please try again in 20 minutes"}"#),
+        (403, r#"{"code":"0403","msg":"Rate limit exceeded"}"#),
+        (403, r#"{"message":"API rate limit exceeded"}"#),
+        (403, "Rate limit exceeded"),
+        (402, r#"{"code":"0402","msg":"concurrent indexing cap reached, resets in 2 hours"}"#),
+    ] {
+        let verdict = upload(status, body);
+        assert!(matches!(verdict, Verdict::RefusedForNow { .. }), "{body}: {verdict:?}");
+    }
+    for (status, body) in [
+        (403, r#"{"code":"0403","msg":"the account is disabled"}"#),
+        (403, ""),
+        (402, r#"{"code":"0402","msg":"insufficient credits"}"#),
+    ] {
+        let verdict = upload(status, body);
+        assert!(matches!(verdict, Verdict::StopRun { .. }), "{body}: {verdict:?}");
+    }
+}
+
+#[test]
 fn a_stopped_run_names_its_reason() {
     for (code, expected) in [
         ("0401", StopReason::KeyRefused),
