@@ -257,11 +257,10 @@ pub(super) fn parse_list_page(data: &Value, words: &StatusWords) -> Option<ListP
     let count = |names: &[&str]| number(data, names).and_then(|count| u64::try_from(count).ok());
     let (total_count, page_size) =
         (count(&["total_count", "totalCount"]), count(&["page_size", "pageSize"]).filter(|size| *size > 0));
-    let entries: &[Value] = match data.get("videos")? {
-        // some servers write an empty list so; without the count it could be any failure
-        Value::Null if total_count == Some(0) => &[],
-        videos => videos.as_array()?,
-    };
+    let entries = data.get("videos")?;
+    // some servers write an empty list as null; without the count it could be any failure
+    let is_empty = entries.is_null() && total_count == Some(0);
+    let entries: &[Value] = if is_empty { &[] } else { entries.as_array()? };
     let videos: Vec<ListedVideo> = entries.iter().filter_map(|entry| parse_video(entry, words)).collect();
     let unreadable = entries.len() - videos.len();
     Some(ListPage { videos, total_count, page_size, unreadable, served_at: None })

@@ -75,6 +75,8 @@ pub struct Policy {
     pub listed_behind_ms: i64,
     /// Whether tags are shown in capitals, by a service that does not keep them as they were sent.
     pub changes_tags: bool,
+    /// How long after a video became searchable its tags show.
+    pub tags_lag: Duration,
     /// How far the service's clock is ahead of the true time, in milliseconds; may be negative.
     pub clock_ahead_ms: i64,
     /// Sent along with refusals for now.
@@ -156,6 +158,7 @@ impl Default for Policy {
             listed_max: None,
             listed_behind_ms: 0,
             changes_tags: false,
+            tags_lag: Duration::ZERO,
             retry_after: None,
             seed: 1,
         }

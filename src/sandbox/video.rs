@@ -81,7 +81,8 @@ impl Video {
         });
         if self.is_parsed(now) {
             let kept = |tag: &String| if policy.changes_tags { tag.to_uppercase() } else { tag.clone() };
-            let tags: Vec<String> = self.tags.iter().map(kept).chain(["api".to_owned()]).collect();
+            let sent = if now < self.indexed_at.plus(policy.tags_lag) { &[][..] } else { &self.tags };
+            let tags: Vec<String> = sent.iter().map(kept).chain(["api".to_owned()]).collect();
             shown["tags"] = json!(tags);
             shown["duration"] = json!(60);
             shown["size"] = json!(self.file_size.unwrap_or(1_048_576));

@@ -227,6 +227,24 @@ fn where_the_service_changes_tags_a_lost_answer_waits_for_a_human_and_is_not_pai
 }
 
 #[test]
+fn where_the_service_shows_tags_late_a_lost_answer_is_not_paid_twice() {
+    for seed in 0..24 {
+        let policy = Policy {
+            faults_at: vec![(2, Fault::CutAfter)],
+            tags_lag: Duration::from_mins(20),
+            index_delay: Duration::from_mins(1)..=Duration::from_mins(50),
+            seed,
+            ..Policy::default()
+        };
+        let mut harness = Harness::new(policy, 3);
+        harness.policy.wait = Some(Duration::from_hours(30));
+        assert_eq!(harness.run().outcome(), RunOutcome::Finished, "seed {seed}");
+        assert_eq!(harness.service.stats().uploads, 3, "seed {seed}: it was sent again");
+        assert_eq!(harness.counts().needs_review + harness.counts().indexed, 3, "seed {seed}");
+    }
+}
+
+#[test]
 fn in_an_exclusive_account_lost_requests_are_matched_with_new_videos_by_number() {
     let policy = Policy {
         faults_at: vec![(2, Fault::CutAfter), (3, Fault::CutAfter)],

@@ -235,10 +235,12 @@ fn the_reset_of_a_limit_is_the_wait_of_a_refusal_that_names_none() {
             body: body.as_bytes().to_vec(),
             ..Response::default()
         };
-        match of_upload(Ok(reply), &[]) {
-            Verdict::RefusedForNow { retry_after, .. } | Verdict::InDoubt { retry_after, .. } => retry_after,
-            other => panic!("{other:?}"),
-        }
+        let verdict = of_upload(Ok(reply), &[]);
+        let (Verdict::RefusedForNow { retry_after, .. } | Verdict::InDoubt { retry_after, .. }) = verdict
+        else {
+            panic!("{verdict:?}")
+        };
+        retry_after
     };
     assert_eq!(wait(429, "", None, "45").as_deref(), Some("45"));
     assert_eq!(wait(200, r#"{"code":"0429"}"#, None, "1445428860").as_deref(), Some("60"));

@@ -16,11 +16,11 @@ use std::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    api::Transport,
+    api::{ListedVideo, Transport},
     domain::{ItemEvent, State, UnixMillis, VideoNo, shown_name},
     events::{Event, RedactedUrl},
     ledger::{
-        AttemptResult, Binding, Bindings, HeldResend, LedgerError, Question, RunId, Snapshot,
+        AttemptResult, Binding, Bindings, BoundVideo, HeldResend, LedgerError, Question, RunId, Snapshot,
         UnresolvedAttempt, UnresolvedAttempts,
     },
     quota::WasAccepted,
@@ -161,7 +161,6 @@ async fn run_pass<T: Transport>(
             Ok(AssessedListing { listing, bindings, accuracy }) => {
                 restore_usage::measure_clock_skew(context, run, listing.served.theirs).await?;
                 let evidence = evidence_of(&listing, bindings, accuracy);
-                announce_changed_tags(context, &namespace, evidence.accuracy.tags);
                 for (unresolved, decision) in unresolved.iter().zip(decide(&unresolved, &evidence, rules)) {
                     record(context, unresolved, decision).await?;
                 }
@@ -215,7 +214,7 @@ async fn read_listing<T: Transport>(
         let numbers: Vec<VideoNo> = listing.videos.iter().map(|video| video.video_no.clone()).collect();
         let own = namespace.to_owned();
         let bindings = context.ledger.read(move |snapshot| snapshot.bindings(&own, &numbers)).await?;
-        let accuracy = ListingAccuracy::of(&listing.videos, &bindings.bound);
+        let accuracy = assess(context, namespace, &listing.videos, &bindings.bound).await?;
         // where its times are not those of the answers, they do not say how far back to read
         if accuracy.has_one_clock() || since.take().is_none() {
             return Ok(AssessedListing { listing, bindings, accuracy });
@@ -269,12 +268,40 @@ async fn check_unseen_controls<T: Transport>(context: &Context<T>, namespace: &s
     }
 }
 
+/// Where known videos showed other tags than were sent, missing tags prove nothing for this long, also in later runs: the service may
+/// show the tags of each video late.
+const TAGS_DISTRUSTED_FOR: Duration = Duration::from_hours(7 * 24);
+/// The name under which the ledger keeps when that was seen last, in milliseconds since the Unix epoch.
+const TAGS_CHANGED_AT: &str = "tags_changed_at";
+
+/// What a listing shows of the service, with what earlier ones showed of its tags.
+async fn assess<T>(
+    context: &Context<T>,
+    namespace: &str,
+    listed: &[ListedVideo],
+    bound: &[BoundVideo],
+) -> Result<ListingAccuracy, LedgerError> {
+    let accuracy = ListingAccuracy::of(listed, bound);
+    let now = context.clock.now();
+    if accuracy.tags == TagsShown::Changed {
+        announce_changed_tags(context, namespace);
+        let at = now.0.to_string();
+        context.ledger.write(move |store| store.kv_set(TAGS_CHANGED_AT, Some(&at), now)).await?;
+        return Ok(accuracy);
+    }
+    let seen = context.ledger.read(|snapshot| snapshot.kv_get(TAGS_CHANGED_AT)).await?;
+    let seen_at = seen.and_then(|at| at.parse().ok()).map(UnixMillis);
+    let is_distrusted = seen_at.is_some_and(|at| now < at.plus(TAGS_DISTRUSTED_FOR));
+    Ok(if is_distrusted { ListingAccuracy { tags: TagsShown::Changed, ..accuracy } } else { accuracy })
+}
+
 /// Says once in a run that markers prove nothing, with what it means.
-fn announce_changed_tags<T>(context: &Context<T>, namespace: &str, tags_shown: TagsShown) {
-    if tags_shown == TagsShown::Changed && context.signals.is_first(Noticed::ChangedTags) {
+fn announce_changed_tags<T>(context: &Context<T>, namespace: &str) {
+    if context.signals.is_first(Noticed::ChangedTags) {
         let text = format!(
-            "{namespace}: the service shows the tags of videos otherwise than they were sent, so no marker can identify a \
-             video. Requests without a clear answer wait, and need your decision after a day (telecine review)"
+            "{namespace}: the service shows the tags of videos late, or otherwise than they were sent, so that a missing marker \
+             proves nothing. Requests without a clear answer wait for their markers, and need your decision after a day \
+             (telecine review)"
         );
         context.emit(&Event::Message { text });
     }

@@ -119,8 +119,7 @@ async fn bind<T: Transport>(
 ) -> Result<Found, LedgerError> {
     let numbers: Vec<VideoNo> = listing.videos.iter().map(|video| video.video_no.clone()).collect();
     let bound = context.ledger.read(move |snapshot| snapshot.bound_videos(&numbers)).await?;
-    let accuracy = ListingAccuracy::of(&listing.videos, &bound);
-    super::announce_changed_tags(context, namespace, accuracy.tags);
+    let accuracy = super::assess(context, namespace, &listing.videos, &bound).await?;
     let mut found = Found { bound: 0, hidden: Vec::new(), taken: HashSet::new(), accuracy };
     for listed in listing.videos.chunks(BATCH) {
         let videos: Vec<_> = listed.iter().map(|video| as_library_video(video, listing.served)).collect();
