@@ -269,6 +269,7 @@ impl Error {
                 | LedgerError::OtherDatabase { .. }
                 | LedgerError::Unwritable { .. } => ExitCode::Usage,
                 LedgerError::DiskFull
+                | LedgerError::FileLimit { .. }
                 | LedgerError::ConnectionLost { .. }
                 | LedgerError::CommitUnknown { .. }
                 | LedgerError::LeaseLost { .. }

@@ -147,6 +147,7 @@ enum Command {
 /// Runs the command line of this process.
 #[must_use]
 pub fn main() -> std::process::ExitCode {
+    signals::outlive_file_limits();
     let mut wants_json = asks_for_json();
     let code = match parse(&mut wants_json).and_then(|CommandLine { cli, effective, accounts }| {
         let logs = start_logs(&cli);
