@@ -165,9 +165,7 @@ pub fn main() -> std::process::ExitCode {
             // clap returns help and version as errors; they end with 0
             let _ = error.print();
             if error.use_stderr() {
-                let text = error.to_string();
-                let reason = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
-                end_in_json(wants_json, ExitCode::Usage, reason.to_owned());
+                end_in_json(wants_json, ExitCode::Usage, reason_of(&error.to_string()));
                 ExitCode::Usage
             } else {
                 ExitCode::Success
@@ -175,6 +173,12 @@ pub fn main() -> std::process::ExitCode {
         }
     };
     std::process::ExitCode::from(code.number())
+}
+
+/// What is wrong, in one line: the text of an error up to its first empty line. Some errors list arguments below their first line.
+fn reason_of(text: &str) -> String {
+    let lines = text.lines().map(str::trim).take_while(|line| !line.is_empty());
+    lines.collect::<Vec<_>>().join(" ").trim_start_matches("error: ").to_owned()
 }
 
 /// A rule that names a missing column may come from a file of settings, which was written for another manifest.
@@ -212,13 +216,13 @@ fn parse(wants_json: &mut bool) -> Result<CommandLine, Failure> {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let (matches, resolved) = with_settings(&arguments, DefaultAccount::OfFiles)?;
     *wants_json |= has_flag(&matches, "json");
-    // a nightly run prints what needs a human only
-    if !has_flag(&matches, "cron") {
-        let set = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-        for note in variables::unknown(&Cli::command(), set).iter().chain(&resolved.notes) {
-            let note = output::fitted(&format!("telecine: {note}"), &io::stderr());
-            let _ = writeln!(io::stderr(), "{note}");
-        }
+    let set = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let unknown = variables::unknown(&Cli::command(), set);
+    // a nightly run prints what needs a human only; a limit in a variable that has no effect does
+    let notes = if has_flag(&matches, "cron") { &[][..] } else { &resolved.notes[..] };
+    for note in unknown.iter().chain(notes) {
+        let note = output::fitted(&format!("telecine: {note}"), &io::stderr());
+        let _ = writeln!(io::stderr(), "{note}");
     }
     let cli = Cli::from_arg_matches(&matches).map_err(Failure::CommandLine)?;
     let accounts = Accounts { known: resolved.accounts, arguments };
@@ -230,7 +234,11 @@ fn with_settings(
     arguments: &[OsString],
     default_account: DefaultAccount,
 ) -> Result<(clap::ArgMatches, ResolvedSettings), Failure> {
-    let matches = command_line().try_get_matches_from(arguments).map_err(Failure::CommandLine)?;
+    let refused = |error: clap::Error, arguments: &[OsString]| {
+        Failure::CommandLine(variables::with_source(error, &Cli::command(), arguments))
+    };
+    let matches =
+        command_line().try_get_matches_from(arguments).map_err(|error| refused(error, arguments))?;
     let request = settings::SettingsRequest {
         command: command_line(),
         matches: &matches,
@@ -241,7 +249,9 @@ fn with_settings(
     };
     let resolved = settings::resolve(request).map_err(Failure::Error)?;
     let command = resolved.command.clone();
-    let matches = command.try_get_matches_from(&resolved.arguments).map_err(Failure::CommandLine)?;
+    let matches = command
+        .try_get_matches_from(&resolved.arguments)
+        .map_err(|error| refused(error, &resolved.arguments))?;
     Ok((matches, resolved))
 }
 
