@@ -60,6 +60,7 @@ fn an_item_is_explained_by_whatever_names_it_and_without_its_signature() {
 fn the_summary_names_the_command_that_lists_the_rows_of_each_reason() {
     let fixture = CliFixture::new();
     fixture.write("m.csv", &rows(12));
+    std::fs::create_dir(fixture.path("it's")).unwrap();
     let sandbox = SandboxProcess::start(&fixture, &["--fail-share", "0.5"]);
     let import = ["import", "m.csv", "--rate", "50/s", "--list-rate", "20/s", "--ledger", "it's/l.db"];
     let (code, out, err) = fixture.run(&against(&sandbox, &import));
