@@ -122,7 +122,9 @@ struct RunningBody {
     /// When the limits allow the next upload.
     #[schemars(extend("format" = "date-time"))]
     next_upload_at: String,
-    /// When the last item will have been sent, by the limits.
+    /// Why nothing is sent before `next_upload_at`. `null`: nothing but the rate delays uploads.
+    wait_reason: Option<String>,
+    /// When the last item will have been sent, by the limits. `null`: nothing is left, or the run waits for something else.
     #[schemars(extend("format" = "date-time"))]
     finish_at: Option<String>,
     /// The files of this machine that it is sending. `null`: no file is.
@@ -177,6 +179,7 @@ impl RunningBody {
             left: state.pending,
             uploads_per_minute: state.uploads_per_minute,
             next_upload_at: state.quota.next_upload_at.to_string(),
+            wait_reason: state.wait.as_ref().map(|(_, why)| why.clone()),
             finish_at: state.sent_by.map(|at| at.to_string()),
             files: state.files.map(|FilesSent { files, sent, size }| FilesBody { files, sent, size }),
             last_error,
@@ -268,6 +271,11 @@ fn as_text(args: &StatusArgs, path: &LedgerPlace, shown: &Shown) -> String {
             counted(state.uploads_per_minute, "upload", "uploads"),
             ends(state)
         );
+        if let Some((until, why)) = &state.wait {
+            // what was due is being tried again
+            let until = if *until > Clock::real().now() { format!(" until {until}") } else { String::new() };
+            let _ = writeln!(text, "    nothing can be sent{until}: {}", redact::sentence(why));
+        }
         if let Some(FilesSent { files, sent, size }) = state.files {
             let (files, sent, size) =
                 (counted(files, "file", "files"), DecimalBytes(sent), DecimalBytes(size));
@@ -292,7 +300,8 @@ fn as_text(args: &StatusArgs, path: &LedgerPlace, shown: &Shown) -> String {
 fn ends(state: &RunState) -> String {
     let now = Clock::real().now();
     let mut text = String::new();
-    if state.pending > 0 && state.quota.next_upload_at.after_now(now) > WATCH_INTERVAL {
+    if state.pending > 0 && state.wait.is_none() && state.quota.next_upload_at.after_now(now) > WATCH_INTERVAL
+    {
         let _ = write!(text, ", next upload {}", state.quota.next_upload_at);
     }
     if let Some(at) = state.sent_by {
