@@ -45,7 +45,7 @@ pub(in crate::cli) struct QuotaArgs {
 
 #[derive(Subcommand, Debug)]
 enum QuotaCommand {
-    /// Keep limits in the ledger. Flags, variables and settings take precedence.
+    /// Keep limits in the ledger, until `quota forget --limits`. Flags, variables and settings take precedence.
     Set(SetArgs),
     /// Forget the learned limits, or the limits that `quota set` keeps.
     Forget(ForgetArgs),
@@ -291,8 +291,11 @@ fn set(args: &ShowArgs, settings: &ShowArgs) -> Result<ExitCode, Error> {
     let object = serde_json::to_string(&requested).map_err(|error| Error::Output(error.into()))?;
     let order = Order::Merge { name: LIMITS.to_owned(), object };
     let given = block_on(async { orders::give(&path, order).await })?;
-    let notes: Vec<String> = given.note().into_iter().chain(overridden(&requested, settings)).collect();
-    show(args, settings, (!notes.is_empty()).then(|| notes.join("\n")))
+    let flags = args.ledger.flags(&path);
+    let kept = format!("kept in the ledger; they are taken back with: telecine quota forget --limits{flags}");
+    let notes: Vec<String> =
+        given.note().into_iter().chain([kept]).chain(overridden(&requested, settings)).collect();
+    show(args, settings, Some(notes.join("\n")))
 }
 
 /// Says which limits were set in vain, because settings go before what the ledger keeps.
