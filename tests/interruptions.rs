@@ -124,6 +124,8 @@ fn the_second_signal_ends_the_process_and_requests_in_flight_stay_sending() {
     let sending: i64 =
         raw.query_row("SELECT count(*) FROM item WHERE state = 'sending'", [], |row| row.get(0)).unwrap();
     assert!(sending > 0, "nothing was in flight");
+    let (_, out, _) = fixture.run(&["status", "--ledger", "l.db"]);
+    assert!(out.contains("without an answer from a run that has ended: the next import"), "{out}");
 }
 
 #[test]

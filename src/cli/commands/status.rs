@@ -286,6 +286,14 @@ fn as_text(args: &StatusArgs, path: &LedgerPlace, shown: &Shown) -> String {
             let _ = writeln!(text, "    last error: {at} item {item} {}{cause}", shown_name(event));
         }
     }
+    if shown.running.is_none() && shown.items.sending > 0 {
+        let requests = counted(shown.items.sending, "request is", "requests are");
+        let _ = writeln!(
+            text,
+            "\n  {requests} without an answer from a run that has ended: the next import or `telecine reconcile` looks for \
+             the videos before anything is sent again"
+        );
+    }
     if let Some((run, counts)) = &shown.calls {
         let _ = writeln!(text, "\n  {} (run {run})", report::callbacks_line(counts));
     }
