@@ -367,7 +367,19 @@ async fn finish(events: &EventBus) {
 fn who() -> String {
     let user = ["TELECINE_WHO", "LOGNAME", "USER"].into_iter().find_map(|name| std::env::var(name).ok());
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    redact::clean(&format!("{}@{host}", user.as_deref().unwrap_or("unknown")))
+    redact::clean(&format!("{}@{host}", user.unwrap_or_else(name_of_user)))
+}
+
+/// The name of the user of this process, as cron does not always set a variable for it; its number, where the system names none.
+fn name_of_user() -> String {
+    let number = rustix::process::getuid().as_raw().to_string();
+    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let own = users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1) == Some(&number)).then(|| name.to_owned())
+    });
+    own.unwrap_or_else(|| format!("uid {number}"))
 }
 
 fn print_error(error: &Error) {
