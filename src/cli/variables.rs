@@ -79,9 +79,10 @@ pub(super) fn with_source(mut error: clap::Error, command: &Command, arguments: 
         );
         return clap::Error::raw(ErrorKind::InvalidUtf8, text);
     }
-    if error.kind() == ErrorKind::UnknownArgument && text_of(&error, ContextKind::InvalidArg).ends_with(".db")
+    if error.kind() == ErrorKind::UnknownArgument
+        && let Some(name) = text_of(&error, ContextKind::InvalidArg).strip_suffix(".db")
     {
-        let tip = format!("a ledger is named with --ledger {}", text_of(&error, ContextKind::InvalidArg));
+        let tip = format!("a ledger is named with --ledger {name}.db");
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
         return error;
     }

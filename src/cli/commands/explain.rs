@@ -392,7 +392,11 @@ fn show_history(item: &ItemBody) -> String {
     }
     // times are written alike, so that their texts are in the order of time; what happened at one time stays as it was recorded
     lines.sort_by(|one, other| one.0.cmp(other.0));
-    lines.into_iter().map(|(at, what)| format!("    {at}  {what}\n")).collect()
+    let mut text = String::new();
+    for (at, what) in lines {
+        let _ = writeln!(text, "    {at}  {what}");
+    }
+    text
 }
 
 fn show_request(request: &RequestBody) -> String {
