@@ -32,7 +32,7 @@ pub use hold::hold_of;
 pub use library_check::{Verification, namespaces_ignored, verify};
 pub use policy::{RunEnd, RunPolicy, progress_of};
 pub use probe::{ProbeOrigin, ProbeStage, ProbeStageError, ProbeTarget, probe_stage};
-pub use reconcile::{OnDoubt, ReconcileRules};
+pub use reconcile::{HORIZON as DOUBT_HORIZON, OnDoubt, ReconcileRules};
 pub use recover::{Recovery, RecoveryOutcome, Unmarked, recover};
 pub use restore_usage::{
     boot_of, change_limits, forget_learned_limits, learned_limits, restore_usage, usage_records,

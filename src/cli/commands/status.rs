@@ -14,6 +14,7 @@ use serde::Serialize;
 use crate::{
     app::{
         callbacks::latest_published,
+        explain::doubt_ends,
         running::{RunState, RunningRun, running},
         undo::open_deletions_text,
     },
@@ -26,7 +27,7 @@ use crate::{
         },
     },
     clock::Clock,
-    domain::{CallCounts, State, counted, format_duration, shown_name},
+    domain::{CallCounts, State, UnixMillis, counted, format_duration, shown_name},
     error::{Error, ExitCode},
     ledger::{FilesSent, LastError, LedgerPlace, RunRow, Snapshot},
     redact,
@@ -197,6 +198,7 @@ struct Shown {
     /// The commands that end these deletions.
     undo_commands: String,
     calls: Option<(String, CallCounts)>,
+    oldest_doubt: Option<UnixMillis>,
     runs: Vec<RunRow>,
     running: Option<(RunningRun, RunState)>,
 }
@@ -244,7 +246,19 @@ fn read(args: &StatusArgs, path: &LedgerPlace, snapshot: &Snapshot) -> Result<Sh
     let (service, runs) = (snapshot.origin()?, snapshot.runs(RUNS_SHOWN)?);
     let calls = latest_published(snapshot, &runs)?;
     let unused = snapshot.why_unused(path).map(|error| error.to_string());
-    Ok(Shown { unused, service, items, spend, deletions_open, undo_commands, calls, runs, running })
+    let oldest_doubt = snapshot.oldest_doubt()?;
+    Ok(Shown {
+        unused,
+        service,
+        items,
+        spend,
+        deletions_open,
+        undo_commands,
+        calls,
+        oldest_doubt,
+        runs,
+        running,
+    })
 }
 
 fn as_text(args: &StatusArgs, path: &LedgerPlace, shown: &Shown) -> String {
@@ -260,6 +274,10 @@ fn as_text(args: &StatusArgs, path: &LedgerPlace, shown: &Shown) -> String {
             "  {videos} ordered to be deleted, not proven to be gone: {}",
             shown.undo_commands
         );
+    }
+    if let Some(sent_at) = shown.oldest_doubt {
+        let _ =
+            writeln!(text, "\n  the oldest request in doubt was sent at {sent_at}. {}", doubt_ends(sent_at));
     }
     if let Some((run, state)) = &shown.running {
         let _ = writeln!(text, "\n  running: {} {} ({})", run.row.command, run.row.name, run.process);
