@@ -29,11 +29,11 @@ pub enum ExitCode {
     QuotaPaused,
     /// Another process uses the ledger.
     Locked,
-    /// Stopped by SIGHUP, as when a terminal closes; the ledger is complete.
+    /// Stopped by SIGHUP, as when a terminal closes. After a second signal, requests may be without an answer in the ledger.
     HungUp,
-    /// Stopped by Ctrl-C; the ledger is complete.
+    /// Stopped by Ctrl-C. After a second signal, requests may be without an answer in the ledger.
     Interrupted,
-    /// Stopped by SIGTERM; the ledger is complete.
+    /// Stopped by SIGTERM. After a second signal, requests may be without an answer in the ledger.
     Terminated,
 }
 
@@ -169,9 +169,9 @@ impl ExitCode {
                 "the quota allows no upload within --quota-exit; next_run_at says when to run again"
             }
             Self::Locked => "another telecine uses the ledger",
-            Self::HungUp => "stopped by SIGHUP, as when a terminal closes; the ledger is complete",
-            Self::Interrupted => "stopped by Ctrl-C; the ledger is complete",
-            Self::Terminated => "stopped by SIGTERM; the ledger is complete",
+            Self::HungUp => "stopped by SIGHUP, as when a terminal closes; the same command resumes",
+            Self::Interrupted => "stopped by Ctrl-C; the same command resumes",
+            Self::Terminated => "stopped by SIGTERM; the same command resumes",
         }
     }
 }
@@ -269,6 +269,7 @@ impl Error {
                 | LedgerError::OtherDatabase { .. }
                 | LedgerError::Unwritable { .. } => ExitCode::Usage,
                 LedgerError::DiskFull
+                | LedgerError::FileLimit { .. }
                 | LedgerError::ConnectionLost { .. }
                 | LedgerError::CommitUnknown { .. }
                 | LedgerError::LeaseLost { .. }

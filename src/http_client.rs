@@ -79,7 +79,7 @@ pub(crate) fn chain(error: &reqwest::Error) -> String {
     let mut text = if error.is_timeout() { "no answer in time".to_owned() } else { String::new() };
     let mut source = error.source();
     while let Some(cause) = source {
-        let words = cause.to_string();
+        let words = plain(&cause.to_string());
         if !text.contains(&words) {
             if !text.is_empty() {
                 text.push_str(": ");
@@ -89,4 +89,51 @@ pub(crate) fn chain(error: &reqwest::Error) -> String {
         source = cause.source();
     }
     if text.is_empty() { "the request failed".to_owned() } else { crate::redact::clean(&text) }
+}
+
+/// What libraries and the system say of a connection that ended, and the plain words for it.
+const PLAIN_WORDS: &[(&str, &str)] = &[
+    ("connection closed before message completed", "the connection was closed before the answer came"),
+    ("end of file before message length reached", "the connection was closed within the answer"),
+    ("error reading a body from connection", "the answer broke off"),
+    ("connection error", "the connection broke"),
+    ("Connection refused", "nothing accepts connections at its address"),
+    ("Connection reset by peer", "the other end broke the connection"),
+    ("Broken pipe", "the other end closed the connection while the request was sent"),
+    ("Connection timed out", "the other end did not answer in time"),
+    ("Network is unreachable", "this machine has no way to its network"),
+    ("No route to host", "this machine has no way to it"),
+    ("operation timed out", "no answer in time"),
+    // they only say in which layer the cause was found
+    ("tcp connect error", ""),
+];
+
+/// A cause in plain words. Empty: it says nothing to an operator.
+pub(crate) fn plain(words: &str) -> String {
+    if words.starts_with("client error (") {
+        return String::new();
+    }
+    let words = words.split(" (os error ").next().unwrap_or_default();
+    let known = PLAIN_WORDS.iter().find(|(known, _)| *known == words);
+    known.map_or(words, |(_, plain)| plain).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_of_libraries_are_put_plainly() {
+        for (words, shown) in [
+            ("client error (SendRequest)", ""),
+            ("Connection refused (os error 111)", "nothing accepts connections at its address"),
+            (
+                "connection closed before message completed",
+                "the connection was closed before the answer came",
+            ),
+            ("something else", "something else"),
+        ] {
+            assert_eq!(plain(words), shown, "{words}");
+        }
+    }
 }

@@ -1,7 +1,14 @@
 //! The real binary: commands beside a running import, and answers to questions.
 
+use std::process::Stdio;
+
 use crate::support::cli::{CliFixture, SandboxProcess, rows};
 use crate::support::running::{Running, against, pause, wait_for};
+use crate::support::service::{Answer, KEY, Service};
+
+/// An answer of a service that fails.
+const FAILING: &str =
+    "HTTP/1.1 500 x\r\ncontent-length: 38\r\n\r\n{\"code\":\"0001\",\"msg\":\"internal error\"}";
 
 /// One upload in 25 seconds of the test: without a change of its limits no import of several rows ends in time.
 const SLOW: [&str; 2] = ["--rate", "1/1000s"];
@@ -195,4 +202,37 @@ fn a_row_that_a_rule_rejected_is_sent_again_only_after_its_marker_could_show() {
     assert_eq!(code, 0, "{out}{err}");
     assert!(out.contains("bound to") || err.contains("bound to"), "{out}{err}");
     sandbox.assert_each_accepted_once(3);
+}
+
+#[test]
+fn a_run_that_waits_for_a_listing_says_so_and_promises_no_end() {
+    let fixture = CliFixture::in_real_time();
+    fixture.write("m.csv", &rows(3));
+    let service = Service::start(Answer::Accept);
+    service.lists(Some(Answer::Raw(FAILING)));
+    let import = ["import", "m.csv", "--ledger", "l.db", "--rate", "20/s", "--api-url", &service.url];
+    let mut import = fixture.command(&import);
+    let import = import.env("MEMORIES_API_KEY", KEY).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let import = Running(Some(import.spawn().unwrap()));
+    let status = || fixture.run(&["status", "--ledger", "l.db"]).1;
+    wait_for("the wait", || status().contains("nothing can be sent"));
+    let shown = status();
+    assert!(
+        shown.contains("the service does not list its videos") && !shown.contains("all sent by"),
+        "{shown}"
+    );
+    let (_, out, _) = fixture.run(&["status", "--ledger", "l.db", "--json"]);
+    let body: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let running = &body["running"];
+    assert!(running["wait_reason"].as_str().unwrap().contains("does not list"), "{running}");
+    assert_eq!(running["finish_at"], serde_json::Value::Null);
+    let (_, out, _) = fixture.run(&["quota", "--ledger", "l.db"]);
+    assert!(
+        out.contains("next upload: not before this is over: the service does not list its videos"),
+        "{out}"
+    );
+    service.lists(None);
+    let (code, out, err) = import.end();
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(!err.contains("ends "), "a line of progress promised an end: {err}");
 }

@@ -18,6 +18,18 @@ fn import(fixture: &CliFixture, sandbox: &SandboxProcess, args: &[&str]) -> (i32
 }
 
 #[test]
+fn listings_that_are_only_spaced_end_no_run_with_quota_exit() {
+    let fixture = CliFixture::new();
+    let sandbox = SandboxProcess::start(&fixture, &[]);
+    for count in [1, 2] {
+        fixture.write("m.csv", &rows(count));
+        let flags = ["--rate", "50/s", "--list-rate", "1/1m", "--quota-exit", "--no-wait"];
+        let (code, end, err) = import(&fixture, &sandbox, &flags);
+        assert!(code != 11 && sandbox.uploads() == count, "{end}{err}");
+    }
+}
+
+#[test]
 fn a_full_cap_window_exits_11_and_names_the_time_to_resume() {
     let fixture = CliFixture::new();
     fixture.write("m.csv", &rows(5));

@@ -100,7 +100,7 @@ fn every_command_for_several_accounts_runs() {
     fs::create_dir(fixture.path("keys")).unwrap();
     let mut rows = Vec::new();
     for account in ["museum", "library", "theatre"] {
-        let key = fixture.path(&fixture.write(&format!("keys/{account}.key"), account));
+        let key = fixture.path(&fixture.write(&format!("keys/{account}.key"), &format!("key-of-{account}")));
         fs::set_permissions(key, fs::Permissions::from_mode(0o600)).unwrap();
         rows.push(format!("https://host/{account}.mp4,{account},cleared\n"));
     }

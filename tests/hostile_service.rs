@@ -35,6 +35,24 @@ fn an_unknown_status_word_is_announced_once_and_means_what_the_user_says() {
 }
 
 #[test]
+fn a_request_in_doubt_says_what_keeps_it_there_and_until_when() {
+    let service = Service::start(Answer::Raw("HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n"));
+    let folder = tempfile::tempdir().unwrap();
+    manifest(folder.path(), 1);
+    import(folder.path(), &service, KEY, &["--ledger", "a.db", "-j", "1"]);
+    for command in [&["status"][..], &["explain", "item", "1"]] {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_telecine"))
+            .current_dir(folder.path())
+            .args(command)
+            .args(["--ledger", "a.db"])
+            .output()
+            .unwrap();
+        let (_, text) = ended(&output);
+        assert!(text.contains("shows no tags") && text.contains("needs your decision from 2"), "{text}");
+    }
+}
+
+#[test]
 fn a_second_ledger_of_the_same_account_sends_no_row_again_and_says_why() {
     let service = Service::start(Answer::Accept);
     let folder = tempfile::tempdir().unwrap();

@@ -124,6 +124,8 @@ fn the_second_signal_ends_the_process_and_requests_in_flight_stay_sending() {
     let sending: i64 =
         raw.query_row("SELECT count(*) FROM item WHERE state = 'sending'", [], |row| row.get(0)).unwrap();
     assert!(sending > 0, "nothing was in flight");
+    let (_, out, _) = fixture.run(&["status", "--ledger", "l.db"]);
+    assert!(out.contains("without an answer from a run that has ended: the next import"), "{out}");
 }
 
 #[test]
@@ -196,4 +198,22 @@ impl Drop for Unmount {
     fn drop(&mut self) {
         Command::new("umount").arg("-l").arg(&self.0).status().ok();
     }
+}
+
+#[test]
+fn a_limit_on_the_size_of_files_ends_a_run_with_a_last_object_that_names_it() {
+    let fixture = CliFixture::new();
+    fixture.write("m.csv", &rows(5_000));
+    let telecine = fixture.command(&[]);
+    let mut limited = Command::new("sh");
+    limited
+        .current_dir(fixture.path("."))
+        .envs(telecine.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    limited
+        .args(["-c", "ulimit -f 300; exec \"$0\" import m.csv --sandbox --json"])
+        .arg(telecine.get_program());
+    let (code, out, err) = cli::result_of(&limited.output().unwrap());
+    assert_eq!(code, 5, "{out}{err}");
+    let end: serde_json::Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();
+    assert!(end["reason"].as_str().unwrap().contains("limit on the size of files is"), "{end}");
 }

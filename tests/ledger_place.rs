@@ -248,3 +248,21 @@ fn a_copy_that_is_not_in_use_is_read_and_not_written() {
     assert_eq!(code, 0, "{out}{err}");
     assert_eq!((with("copy.db", &[]).0, sandbox.uploads()), (0, 2));
 }
+
+#[test]
+fn a_device_and_a_missing_folder_are_no_places_for_a_ledger() {
+    let fixture = CliFixture::new();
+    fixture.write("m.csv", &rows(1));
+    for command in [&["import", "m.csv", "--sandbox"][..], &["status"], &["plan", "m.csv"]] {
+        let (code, out, err) = fixture.run(&[command, &["--ledger", "/dev/null"]].concat());
+        assert!(code == 2 && err.contains("it is a device"), "{command:?}: {out}{err}");
+        let (code, out, err) = fixture.run(&[command, &["--ledger", "nowhere/x.db"]].concat());
+        assert!(code == 2 && err.contains("the folder nowhere does not exist"), "{command:?}: {out}{err}");
+    }
+    for made in ["/dev/null.lock", "/dev/null-journal"] {
+        assert!(!std::path::Path::new(made).exists(), "{made}");
+    }
+    assert!(!fixture.path("nowhere").exists());
+    let (code, out, err) = fixture.run(&["import", "m.csv", "--sandbox", "--ledger", "state/x.db"]);
+    assert_eq!(code, 0, "the default folder is made: {out}{err}");
+}

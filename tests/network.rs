@@ -164,7 +164,7 @@ fn a_service_out_of_reach_is_explained_and_given_up_only_once() {
     let unknown = format!("http://{}.test:1", "x".repeat(70));
     std::thread::scope(|threads| {
         for (ledger, url, proxy, expected) in [
-            ("a.db", &here, "", "Connection refused"),
+            ("a.db", &here, "", "nothing accepts connections"),
             ("b.db", &elsewhere, &unknown, "the name of the proxy cannot be resolved (DNS)"),
             ("c.db", &elsewhere, &here, "the proxy cannot be reached"),
         ] {

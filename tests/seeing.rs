@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::support::cli::{CliFixture, SandboxProcess, result_of, rows};
+use crate::support::cli::{CliFixture, SandboxProcess, result_of, rows, skipped};
 use crate::support::running::{Running, against, pause, wait_for};
 use serde_json::Value;
 
@@ -60,6 +60,7 @@ fn an_item_is_explained_by_whatever_names_it_and_without_its_signature() {
 fn the_summary_names_the_command_that_lists_the_rows_of_each_reason() {
     let fixture = CliFixture::new();
     fixture.write("m.csv", &rows(12));
+    std::fs::create_dir(fixture.path("it's")).unwrap();
     let sandbox = SandboxProcess::start(&fixture, &["--fail-share", "0.5"]);
     let import = ["import", "m.csv", "--rate", "50/s", "--list-rate", "20/s", "--ledger", "it's/l.db"];
     let (code, out, err) = fixture.run(&against(&sandbox, &import));
@@ -214,6 +215,24 @@ fn an_invalid_row_is_explained_after_a_reconcile_and_commands_that_show_say_noth
     let run = json(&fixture, &["runs", "--sandbox"])["runs"][0]["run"].as_str().unwrap().to_owned();
     let (code, _, err) = fixture.run(&["undo", &run[..12], "--sandbox"]);
     assert!(code == 2 && err.contains("takes the whole name of a run"), "{err}");
+}
+
+#[test]
+fn a_list_as_csv_writes_no_control_character_to_a_terminal_and_every_one_to_a_program() {
+    let fixture = CliFixture::new();
+    fixture.write("m.csv", "id,url\n\"A\u{1b}[2J\u{202e}B\",https://host/a.mp4\n");
+    assert_eq!(fixture.run(&["import", "m.csv", "--sandbox", "--quiet"]).0, 0);
+    let list = ["list", "--csv", "--sandbox"];
+    assert!(fixture.run(&list).1.contains("A\u{1b}[2J\u{202e}B"));
+    let telecine = fixture.command(&[]);
+    let mut script = Command::new("script");
+    script
+        .current_dir(fixture.path("."))
+        .args(["-qec", &format!("{} {}", env!("CARGO_BIN_EXE_telecine"), list.join(" "))]);
+    script.arg("/dev/null").envs(telecine.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let Ok(output) = script.output() else { return skipped("there is no script here") };
+    let (_, out, _) = result_of(&output);
+    assert!(out.contains("A?[2J?B") && !out.contains('\u{1b}'), "{out:?}");
 }
 
 #[test]

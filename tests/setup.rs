@@ -346,3 +346,35 @@ fn init_says_that_the_key_file_is_not_there_yet() {
     assert!(code == 0 && err.contains("there is no key file none.key yet"), "{err}");
     assert!(fixture.read("telecine.toml").contains("key-file = \"none.key\""));
 }
+
+#[test]
+fn an_error_names_the_variable_or_the_argument_that_is_wrong() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let fixture = CliFixture::new();
+    fixture.write("m.csv", &rows(1));
+    let with = |name: &str, value: &str, args: &[&str]| {
+        cli::result_of(&fixture.command(args).env(name, value).output().unwrap())
+    };
+    let plan = ["plan", "m.csv", "--sandbox"];
+    let (code, _, err) = with("TELECINE_RATE", "abc", &plan);
+    assert!(code == 2 && err.contains("for 'TELECINE_RATE'") && !err.contains("--rate"), "{err}");
+    let (_, _, err) = with("TELECINE_RATE", "1/s", &[&plan[..], &["--rate", "abc"]].concat());
+    assert!(err.contains("for '--rate"), "{err}");
+    let cron = ["import", "m.csv", "--sandbox", "--cron", "--out-dir", "out"];
+    let (_, _, err) = with("TELECINE_RAET", "1/s", &cron);
+    assert!(err.contains("did you mean TELECINE_RATE?"), "{err}");
+    let (code, out, _) = fixture.run(&["import", "--json"]);
+    let end: Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();
+    assert!(code == 2 && end["reason"].as_str().unwrap().contains("<MANIFEST>"), "{end}");
+    let mut foreign = fixture.command(&["plan", "--sandbox"]);
+    let (code, _, err) =
+        cli::result_of(&foreign.arg(std::ffi::OsStr::from_bytes(b"caf\xe9.csv")).output().unwrap());
+    assert!(code == 2 && err.contains("caf\u{fffd}.csv is not UTF-8") && err.contains("rename"), "{err}");
+    let (code, _, err) = fixture.run(&["ledger", "check", "m.db"]);
+    assert!(code == 2 && err.contains("a ledger is named with --ledger m.db"), "{err}");
+    fixture.write("twice.toml", "rate = \"1/s\"\n[import]\nwait = \"1h\"\nwait = \"2h\"\n");
+    let (code, _, err) = fixture.run(&["config", "import", "--config", "twice.toml"]);
+    assert!(code == 2 && err.contains("twice.toml:4: wait is set already in line 3"), "{err}");
+    let (code, _, err) = with("TELECINE_WAIT", "0s", &["import", "m.csv", "--sandbox"]);
+    assert!(code == 2 && err.contains("more than 0"), "{err}");
+}

@@ -365,3 +365,23 @@ fn videos_of_others_that_are_named_are_not_reported_as_foreign() {
     let (code, out, err) = verify(&["--allow", "bad.txt"]);
     assert!(code == 2 && err.contains("bad.txt:2: "), "{out}{err}");
 }
+
+#[test]
+fn an_undo_beside_a_running_import_lists_nothing_as_deleted() {
+    let fixture = CliFixture::new();
+    let sandbox = SandboxProcess::start(&fixture, &[]);
+    manifest(&fixture, "m.csv", 0, 3);
+    import(&fixture, &sandbox, "m.csv");
+    manifest(&fixture, "m.csv", 0, 9);
+    let slow = against(&sandbox, &["import", "m.csv", "--rate", "1/1000s"]);
+    let running = crate::support::running::Running::start(&fixture, &slow);
+    crate::support::running::wait_for("an upload", || sandbox.uploads() > 3);
+    let first = fixture.run(&["runs", "--json"]).1;
+    let first: Value = serde_json::from_str(first.lines().last().unwrap()).unwrap();
+    let run = first["runs"][1]["run"].as_str().unwrap();
+    let (code, out, err) = fixture.run(&against(&sandbox, &["undo", run, "--yes"]));
+    assert!(code == 12 && err.contains("in use") && !out.contains("delete"), "{code}: {out}{err}");
+    drop(running);
+    let (code, out, _) = fixture.run(&against(&sandbox, &["undo", "--duplicates"]));
+    assert!(code == 0 && out.contains("there is no second video to delete"), "{out}");
+}

@@ -98,6 +98,14 @@ async fn a_redirected_upload_is_not_followed_and_does_not_count_as_a_refusal() {
     assert!(matches!(verdict, Verdict::StopRun { .. }), "{verdict:?}");
     tokio::task::yield_now().await;
     assert!(!request.is_finished(), "the key went elsewhere");
+    // the name of a host is in lower case, and an answer may repeat the key in any
+    for repeated in [KEY.to_uppercase(), KEY.to_owned()] {
+        let answer =
+            format!("HTTP/1.1 307 x\r\nlocation: http://{repeated}.example/\r\ncontent-length: 0\r\n\r\n");
+        let (address, _) = scripted(Box::leak(answer.into_boxed_str()).as_bytes()).await;
+        let verdict = http(address).upload(permit(Priority::Upload).await, &submission("a"), None).await;
+        assert!(!format!("{verdict:?}").to_lowercase().contains(KEY), "{verdict:?}");
+    }
 }
 
 #[tokio::test]

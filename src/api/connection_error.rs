@@ -7,7 +7,7 @@ use std::{error::Error, io};
 
 use rustls::CertificateError;
 
-use crate::domain::StopReason;
+use crate::{domain::StopReason, http_client};
 
 /// A connection that was not made.
 #[derive(Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub(super) fn explain(error: &(dyn Error + 'static), host: &str) -> NoConnection
     let causes = causes(error);
     let texts: Vec<String> = causes.iter().map(ToString::to_string).collect();
     let said = |phrase: &str| texts.iter().any(|text| text.contains(phrase));
-    let last = texts.last().map(String::as_str).unwrap_or_default();
+    let last = texts.last().map(|text| http_client::plain(text)).unwrap_or_default();
     let is_of_proxy = said("failed to create underlying connection");
     let other_end = if is_of_proxy { "the proxy" } else { host };
     let passing = |cause: String| NoConnection { cause: crate::redact::clean(&cause), reason: None };

@@ -154,7 +154,11 @@ impl HttpTransport {
             retry_after: header_list(response.headers(), &RETRY_AFTER),
             limit_reset: limit_reset(response.headers()),
             date: header(response.headers(), &DATE),
-            location: header(response.headers(), &LOCATION),
+            location: header(response.headers(), &LOCATION).map(|location| {
+                let mut bytes = location.into_bytes();
+                redact_key(&mut bytes, self.key.expose_secret());
+                String::from_utf8_lossy(&bytes).into_owned()
+            }),
             body: Vec::new(),
         };
         while let Some(chunk) =
@@ -167,7 +171,7 @@ impl HttpTransport {
             }
             reply.body.extend_from_slice(&chunk);
         }
-        redact_key(&mut reply.body, self.key.expose_secret().as_bytes());
+        redact_key(&mut reply.body, self.key.expose_secret());
         Ok(reply)
     }
 }
@@ -233,11 +237,13 @@ async fn stalled(progress: &BodyProgress, time_max: Duration) {
     }
 }
 
-/// A server that repeats the request in its answer must not carry the key into messages and reports.
-fn redact_key(body: &mut [u8], key: &[u8]) {
-    let places: Vec<usize> = memchr::memmem::find_iter(body, key).collect();
-    for at in places {
-        body[at..at + key.len()].fill(b'*');
+/// A server that repeats the request in its answer must not carry the key into messages and reports. The name of a host shows it
+/// in lower case.
+fn redact_key(text: &mut [u8], key: &str) {
+    let key = key.to_ascii_lowercase();
+    let lower = text.to_ascii_lowercase();
+    for at in memchr::memmem::find_iter(&lower, &key) {
+        text[at..at + key.len()].fill(b'*');
     }
 }
 

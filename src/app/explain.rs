@@ -5,6 +5,7 @@ use crate::{
     domain::{ItemKey, LINK_LIFE_MIN, SourceUrl, State, UnixMillis, VideoNo, hex},
     error::Error,
     ledger::{ItemHistory, ItemId, LedgerError, RowIssue, Snapshot},
+    pipeline::DOUBT_HORIZON,
     redact,
     report::{counted, shell_word},
 };
@@ -222,10 +223,12 @@ pub fn what_is_next(item: &ItemHistory, now: UnixMillis, running: Option<&Runnin
             let until = until
                 .filter(|until| *until > now)
                 .map(|until| format!(" (it may be accepted until {until})"));
+            let decided_by = item.requests.last().map(|request| doubt_ends(request.sent_at));
             format!(
                 "the listings are searched for its video while an import or `telecine reconcile` runs{}; it is not sent \
-                 again without evidence",
-                until.unwrap_or_default()
+                 again without evidence{}",
+                until.unwrap_or_default(),
+                decided_by.map(|text| format!(". {text}")).unwrap_or_default()
             )
         }
         State::AcceptedUnidentified => {
@@ -246,6 +249,16 @@ pub fn what_is_next(item: &ItemHistory, now: UnixMillis, running: Option<&Runnin
         State::Abandoned => "nothing: it was given up".to_owned(),
         State::Deleted => "nothing: its video was deleted by undo".to_owned(),
     }
+}
+
+/// Until when listings may end the doubt about a request, and what keeps them from it.
+#[must_use]
+pub fn doubt_ends(sent_at: UnixMillis) -> String {
+    format!(
+        "A listed video that shows no tags, as one that is being indexed or failed, may be its video: while there is one, no \
+         listing proves that there is none. Without proof it needs your decision from {} on (telecine review)",
+        sent_at.plus(DOUBT_HORIZON)
+    )
 }
 
 fn is_being_deleted(item: &ItemHistory) -> bool {

@@ -9,7 +9,7 @@ use crate::{
     domain::{LINK_LIFE_MIN, UnixMillis},
     error::Error,
     ledger::{FilesSent, LastError, LedgerPlace, ManifestId, RunId, RunRow, Snapshot, running_process},
-    pipeline::delay_text,
+    pipeline::{delay_text, hold_of},
     quota::{Endpoint, QuotaStatus},
 };
 
@@ -40,13 +40,14 @@ pub struct RunState {
     pub limits: String,
     /// Every limit as it is.
     pub quota: QuotaStatus,
-    /// Until when and why uploads wait. `None`: they do not, but for their rate.
+    /// Until when and why uploads wait: for a limit, or for a listing. `None`: they do not, but for their rate.
     pub wait: Option<(UnixMillis, String)>,
     /// Items of its manifests that wait to be sent.
     pub pending: u64,
     /// Accepted uploads of the last minute.
     pub uploads_per_minute: u64,
-    /// When all of them will have been sent, by the limits. `None`: nothing is left, or it is still being read.
+    /// When all of them will have been sent, by the limits. `None`: nothing is left, it is still being read, or something else
+    /// than the limits holds the uploads.
     pub sent_by: Option<UnixMillis>,
     /// The files that it is sending. `None`: no file is.
     pub files: Option<FilesSent>,
@@ -93,13 +94,15 @@ impl RunningRun {
             ("recover", _) => "recovering",
             (_, _) => "indexing",
         };
-        let sent_by = (!is_reading && pending > 0).then(|| limiter.forecast().after(pending));
+        let hold = hold_of(snapshot, self.id)?.filter(|_| pending > 0);
+        let sent_by =
+            (!is_reading && pending > 0 && hold.is_none()).then(|| limiter.forecast().after(pending));
         let delay = limiter.delay(Endpoint::Upload).filter(|delay| pending > 0 && delay.until > status.at);
         Ok(RunState {
             phase,
             limits: limiter.limits().upload_text(),
-            wait: delay.and_then(|delay| Some((delay.until, delay_text(&delay)?))),
-            quota: status,
+            quota: QuotaStatus { next_upload_at: held(status.next_upload_at, hold.as_ref()), ..status },
+            wait: hold.or(delay.and_then(|delay| Some((delay.until, delay_text(&delay)?)))),
             pending,
             uploads_per_minute: pace.accepted,
             sent_by,
@@ -107,4 +110,10 @@ impl RunningRun {
             last_error: pace.last_error,
         })
     }
+}
+
+/// The next upload beside what holds the uploads of a run.
+#[must_use]
+pub fn held(next_upload_at: UnixMillis, hold: Option<&(UnixMillis, String)>) -> UnixMillis {
+    hold.map_or(next_upload_at, |(until, _)| next_upload_at.max(*until))
 }

@@ -147,6 +147,7 @@ enum Command {
 /// Runs the command line of this process.
 #[must_use]
 pub fn main() -> std::process::ExitCode {
+    signals::outlive_file_limits();
     let mut wants_json = asks_for_json();
     let code = match parse(&mut wants_json).and_then(|CommandLine { cli, effective, accounts }| {
         let logs = start_logs(&cli);
@@ -164,9 +165,7 @@ pub fn main() -> std::process::ExitCode {
             // clap returns help and version as errors; they end with 0
             let _ = error.print();
             if error.use_stderr() {
-                let text = error.to_string();
-                let reason = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
-                end_in_json(wants_json, ExitCode::Usage, reason.to_owned());
+                end_in_json(wants_json, ExitCode::Usage, reason_of(&error.to_string()));
                 ExitCode::Usage
             } else {
                 ExitCode::Success
@@ -174,6 +173,12 @@ pub fn main() -> std::process::ExitCode {
         }
     };
     std::process::ExitCode::from(code.number())
+}
+
+/// What is wrong, in one line: the text of an error up to its first empty line. Some errors list arguments below their first line.
+fn reason_of(text: &str) -> String {
+    let lines = text.lines().map(str::trim).take_while(|line| !line.is_empty());
+    lines.collect::<Vec<_>>().join(" ").trim_start_matches("error: ").to_owned()
 }
 
 /// A rule that names a missing column may come from a file of settings, which was written for another manifest.
@@ -211,13 +216,13 @@ fn parse(wants_json: &mut bool) -> Result<CommandLine, Failure> {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let (matches, resolved) = with_settings(&arguments, DefaultAccount::OfFiles)?;
     *wants_json |= has_flag(&matches, "json");
-    // a nightly run prints what needs a human only
-    if !has_flag(&matches, "cron") {
-        let set = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-        for note in variables::unknown(&Cli::command(), set).iter().chain(&resolved.notes) {
-            let note = output::fitted(&format!("telecine: {note}"), &io::stderr());
-            let _ = writeln!(io::stderr(), "{note}");
-        }
+    let set = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let unknown = variables::unknown(&Cli::command(), set);
+    // a nightly run prints what needs a human only; a limit in a variable that has no effect does
+    let notes = if has_flag(&matches, "cron") { &[][..] } else { &resolved.notes[..] };
+    for note in unknown.iter().chain(notes) {
+        let note = output::fitted(&format!("telecine: {note}"), &io::stderr());
+        let _ = writeln!(io::stderr(), "{note}");
     }
     let cli = Cli::from_arg_matches(&matches).map_err(Failure::CommandLine)?;
     let accounts = Accounts { known: resolved.accounts, arguments };
@@ -229,7 +234,11 @@ fn with_settings(
     arguments: &[OsString],
     default_account: DefaultAccount,
 ) -> Result<(clap::ArgMatches, ResolvedSettings), Failure> {
-    let matches = command_line().try_get_matches_from(arguments).map_err(Failure::CommandLine)?;
+    let refused = |error: clap::Error, arguments: &[OsString]| {
+        Failure::CommandLine(variables::with_source(error, &Cli::command(), arguments))
+    };
+    let matches =
+        command_line().try_get_matches_from(arguments).map_err(|error| refused(error, arguments))?;
     let request = settings::SettingsRequest {
         command: command_line(),
         matches: &matches,
@@ -240,7 +249,9 @@ fn with_settings(
     };
     let resolved = settings::resolve(request).map_err(Failure::Error)?;
     let command = resolved.command.clone();
-    let matches = command.try_get_matches_from(&resolved.arguments).map_err(Failure::CommandLine)?;
+    let matches = command
+        .try_get_matches_from(&resolved.arguments)
+        .map_err(|error| refused(error, &resolved.arguments))?;
     Ok((matches, resolved))
 }
 
@@ -356,7 +367,19 @@ async fn finish(events: &EventBus) {
 fn who() -> String {
     let user = ["TELECINE_WHO", "LOGNAME", "USER"].into_iter().find_map(|name| std::env::var(name).ok());
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    redact::clean(&format!("{}@{host}", user.as_deref().unwrap_or("unknown")))
+    redact::clean(&format!("{}@{host}", user.unwrap_or_else(name_of_user)))
+}
+
+/// The name of the user of this process, as cron does not always set a variable for it; its number, where the system names none.
+fn name_of_user() -> String {
+    let number = rustix::process::getuid().as_raw().to_string();
+    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let own = users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1) == Some(&number)).then(|| name.to_owned())
+    });
+    own.unwrap_or_else(|| format!("uid {number}"))
 }
 
 fn print_error(error: &Error) {

@@ -15,6 +15,16 @@ use crate::{
     events::{Event, EventBus},
 };
 
+/// A write beyond a limit on the size of files (`ulimit -f`, `LimitFSIZE`) is to be an error, as on a full disk: its signal would
+/// end the process without a word.
+pub(in crate::cli) fn outlive_file_limits() {
+    // a handler stays for the rest of the process, without the runtime that registered it; where there is none, the signal ends us
+    if let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_io().build() {
+        let _entered = runtime.enter();
+        let _ = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()));
+    }
+}
+
 /// Which signal came, if one did.
 #[derive(Clone, Default)]
 pub(in crate::cli) struct SignalState(Arc<OnceLock<ExitCode>>);

@@ -1,10 +1,14 @@
 //! Variables of the environment as values of flags: an empty variable counts as unset, and switches take the usual words.
 
-use std::{collections::BTreeSet, ffi::OsStr};
+use std::{
+    collections::BTreeSet,
+    ffi::{OsStr, OsString},
+};
 
 use clap::{
     Arg, ArgAction, Command,
     builder::{BoolishValueParser, Resettable, TypedValueParser as _},
+    error::{ContextKind, ContextValue, ErrorKind},
 };
 
 use crate::suggest;
@@ -61,6 +65,54 @@ pub(super) fn unknown(command: &Command, set: impl Iterator<Item = String>) -> V
             format!("the variable {} has no effect: no flag has this name{hint}", crate::redact::clean(&name))
         })
         .collect()
+}
+
+/// The error of a command line, which names the variable where the value came from one, and an argument that is no text.
+pub(super) fn with_source(mut error: clap::Error, command: &Command, arguments: &[OsString]) -> clap::Error {
+    if error.kind() == ErrorKind::InvalidUtf8
+        && let Some(argument) = arguments.iter().find(|argument| argument.to_str().is_none())
+    {
+        let shown = crate::redact::clean(&argument.to_string_lossy());
+        let text = format!(
+            "the argument {shown} is not UTF-8 (� stands for what cannot be read): rename the file, or give the command \
+             another path to it, such as a symbolic link\n"
+        );
+        return clap::Error::raw(ErrorKind::InvalidUtf8, text);
+    }
+    if error.kind() == ErrorKind::UnknownArgument
+        && let Some(name) = text_of(&error, ContextKind::InvalidArg).strip_suffix(".db")
+    {
+        let tip = format!("a ledger is named with --ledger {name}.db");
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+        return error;
+    }
+    let (flag, value) =
+        (text_of(&error, ContextKind::InvalidArg), text_of(&error, ContextKind::InvalidValue));
+    let name = flag.split([' ', '=']).next().unwrap_or_default().to_owned();
+    let is_given = arguments.iter().filter_map(|argument| argument.to_str()).any(|argument| {
+        argument == name || argument.strip_prefix(&*name).is_some_and(|rest| rest.starts_with('='))
+    });
+    if !is_given && let Some(variable) = variable_of(command, name.trim_start_matches('-'), &value) {
+        error.insert(ContextKind::InvalidArg, ContextValue::String(variable));
+    }
+    error
+}
+
+fn text_of(error: &clap::Error, kind: ContextKind) -> String {
+    match error.get(kind) {
+        Some(ContextValue::String(text)) => text.clone(),
+        _ => String::new(),
+    }
+}
+
+/// The variable of a flag that is set to this value, or to a list with it.
+fn variable_of(command: &Command, long: &str, value: &str) -> Option<String> {
+    let own = command.get_arguments().filter(|arg| arg.get_long() == Some(long)).find_map(|arg| {
+        let name = arg.get_env()?;
+        let is_set = std::env::var(name).is_ok_and(|set| set.contains(value));
+        is_set.then(|| name.to_string_lossy().into_owned())
+    });
+    own.or_else(|| command.get_subcommands().find_map(|sub| variable_of(sub, long, value)))
 }
 
 /// How the variables of all flags begin.

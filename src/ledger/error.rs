@@ -204,6 +204,12 @@ pub enum LedgerError {
         "the disk that holds the ledger is full; free some space and run the same command again, nothing is lost"
     )]
     DiskFull,
+    /// A file may not grow beyond the limit of the process.
+    #[error(
+        "a file of the ledger cannot grow: the limit on the size of files is {limit} bytes (ulimit -f, or LimitFSIZE of systemd); \
+         raise the limit and run the same command again, nothing is lost"
+    )]
+    FileLimit { limit: u64 },
     /// A commit failed, or SQLite reports damage.
     #[error(
         "the ledger stopped: {cause}; nothing more was sent. Check the disk, then run the same command again"
@@ -229,6 +235,11 @@ pub enum LedgerError {
     },
 }
 
+/// The limit on the size of files. SQLite does not tell a write beyond it from other errors of a write.
+fn file_limit() -> Option<u64> {
+    rustix::process::getrlimit(rustix::process::Resource::Fsize).current
+}
+
 /// The command that resumes a recovery.
 fn recover(path: &str, manifests: &[String]) -> String {
     let ledger = shell_word(path);
@@ -250,6 +261,10 @@ impl From<rusqlite::Error> for LedgerError {
             .is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE);
         match error.sqlite_error_code() {
             _ if is_full => Self::DiskFull,
+            Some(ErrorCode::SystemIoFailure) => match file_limit() {
+                Some(limit) => Self::FileLimit { limit },
+                None => Self::Broken { cause: error.to_string() },
+            },
             Some(ErrorCode::DiskFull) => Self::DiskFull,
             Some(ErrorCode::ConstraintViolation) => Self::Impossible { what: error.to_string() },
             Some(ErrorCode::DatabaseCorrupt) => {
@@ -320,6 +335,7 @@ impl LedgerError {
             | Self::OtherDatabase { .. }
             | Self::NotReplicated { .. }
             | Self::DiskFull
+            | Self::FileLimit { .. }
             | Self::Broken { .. }
             | Self::Panicked { .. }
             | Self::Illegal(_)

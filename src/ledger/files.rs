@@ -13,9 +13,15 @@ const LINKS_MAX: usize = 40;
 /// The files of a ledger that is open: SQLite's three, and the lock.
 const SUFFIXES: &[&str] = &["", "-wal", "-shm", ".lock"];
 
-/// Refuses a folder in the place of a ledger.
-pub(super) fn refuse_folder(path: &Path) -> io::Result<()> {
-    if path.is_dir() { Err(io::Error::other("it is a folder, and a ledger is a file")) } else { Ok(()) }
+/// Refuses what is no regular file in the place of a ledger, such as a folder or a device.
+pub(super) fn refuse_other_kinds(path: &Path) -> io::Result<()> {
+    match fs::metadata(path) {
+        Ok(found) if found.is_dir() => Err(io::Error::other("it is a folder, and a ledger is a file")),
+        Ok(found) if !found.is_file() => {
+            Err(io::Error::other("it is a device, a pipe or a socket, and a ledger is a regular file"))
+        }
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 /// Where a path leads when its symbolic links are followed. The file need not be there, but its folder must.

@@ -165,7 +165,7 @@ pub(super) fn prepare_folder(path: &Path) -> Result<PathBuf, LedgerError> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(unwritable)?;
     }
     let path = files::real_path(path).map_err(unwritable)?;
-    files::refuse_folder(&path).map_err(unwritable)?;
+    files::refuse_other_kinds(&path).map_err(unwritable)?;
     refuse_network_disk(&path)?;
     Ok(path)
 }

@@ -195,12 +195,28 @@ pub(super) enum Noticed {
     CalledVideo(ItemId),
     /// A call for this request contradicts what is known.
     ContradictoryCall(AttemptId),
+    /// Nothing is sent now, whatever the limits allow.
+    Hold,
 }
 
 impl Signals {
     /// Whether a stage notices this for the first time in the run.
     pub(super) fn is_first(&self, noticed: Noticed) -> bool {
         self.noticed.lock().unwrap_or_else(PoisonError::into_inner).insert(noticed)
+    }
+
+    pub(super) fn set_held(&self, is_held: bool) {
+        let mut noticed = self.noticed.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_held {
+            noticed.insert(Noticed::Hold)
+        } else {
+            noticed.remove(&Noticed::Hold)
+        };
+    }
+
+    /// Whether nothing is sent now, so that the limits do not say when everything will have been sent.
+    pub(super) fn is_held(&self) -> bool {
+        self.noticed.lock().unwrap_or_else(PoisonError::into_inner).contains(&Noticed::Hold)
     }
 
     /// Announces that the ledger changed, so that waiting stages read it sooner.

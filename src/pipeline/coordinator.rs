@@ -320,8 +320,8 @@ impl<T: Transport> Coordinator<'_, T> {
     }
 
     fn emit_progress(&mut self, state_counts: &StateCounts, to_send: u64) {
-        let sent_by = (self.stages.ingest.is_none() && to_send > 0)
-            .then(|| self.forecast.sent_by(&self.context, to_send));
+        let is_known = self.stages.ingest.is_none() && to_send > 0 && !self.context.signals.is_held();
+        let sent_by = is_known.then(|| self.forecast.sent_by(&self.context, to_send));
         self.context.emit(&Event::Progress(progress_of(state_counts, to_send, sent_by)));
     }
 

@@ -9,6 +9,7 @@ mod context;
 mod coordinator;
 mod deletion;
 mod forecast;
+mod hold;
 mod ingest;
 mod library_check;
 mod library_listing;
@@ -27,10 +28,11 @@ pub use call_intake::{CallError, CallIntake, CallRefusal};
 pub use call_tally::CallTally;
 pub use context::{Context, LEARNED_LIMITS, Signals};
 pub use deletion::{DELETION_BATCH, DeletionBatchEnd, DeletionStop, UnfinishedDeletion, delete_batch};
+pub use hold::hold_of;
 pub use library_check::{Verification, namespaces_ignored, verify};
 pub use policy::{RunEnd, RunPolicy, progress_of};
 pub use probe::{ProbeOrigin, ProbeStage, ProbeStageError, ProbeTarget, probe_stage};
-pub use reconcile::{OnDoubt, ReconcileRules};
+pub use reconcile::{HORIZON as DOUBT_HORIZON, OnDoubt, ReconcileRules};
 pub use recover::{Recovery, RecoveryOutcome, Unmarked, recover};
 pub use restore_usage::{
     boot_of, change_limits, forget_learned_limits, learned_limits, restore_usage, usage_records,

@@ -223,7 +223,12 @@ async fn read_when_reached<T: Transport>(
     let (mut unreached, mut unlisted) = (0, 0);
     loop {
         let read = read_and_compare(context, run, namespace, pages.clone(), comparison).await;
-        let Err(CompareError::Incomplete(incomplete)) = &read else { return read };
+        let Err(CompareError::Incomplete(incomplete)) = &read else {
+            if unreached + unlisted > 0 {
+                context.hold_uploads(run, None).await?;
+            }
+            return read;
+        };
         let held_until = context.limiter.cooldown(Endpoint::List).map(|cooldown| cooldown.until);
         let mut until = held_until.unwrap_or_else(|| context.clock.now());
         let what = if incomplete.is_unreachable {
@@ -239,6 +244,7 @@ async fn read_when_reached<T: Transport>(
             return read;
         }
         let reason = format!("{what} ({}); trying again then", incomplete.cause);
+        context.hold_uploads(run, Some((until, &reason))).await?;
         context.emit(&Event::Waiting { reason, until, hint: None });
         context.clock.sleep_until(until).await;
         // the pages that were read are read and counted again

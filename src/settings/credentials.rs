@@ -19,6 +19,9 @@ pub const DEFAULT_ORIGIN: &str = "https://api.memories.ai";
 /// A key command that takes longer is stopped: a person may have to unlock a vault meanwhile.
 const KEY_COMMAND_TIME_MAX: Duration = Duration::from_mins(1);
 
+/// The key is masked wherever an answer repeats it. A shorter text may be a word of every answer, such as `data` or `false`.
+const KEY_BYTES_MIN: usize = 8;
+
 /// The environment variable that holds the API key.
 pub const KEY_VARIABLE: &str = "MEMORIES_API_KEY";
 
@@ -99,6 +102,12 @@ pub fn api_key(sources: &KeySources<'_>) -> Result<SecretString, Error> {
         return Err(key_error(
             "the API key contains spaces or line breaks",
             format!("only the key may be in {source}, on one line and without quotes or a name before it"),
+        ));
+    }
+    if key.len() < KEY_BYTES_MIN {
+        return Err(key_error(
+            &format!("the API key is shorter than {KEY_BYTES_MIN} characters"),
+            format!("write the whole key into {source}, as the service shows it"),
         ));
     }
     Ok(SecretString::from(key))
@@ -222,8 +231,8 @@ mod tests {
 
     #[test]
     fn a_key_comes_from_a_command_or_the_environment_too() {
-        let command = KeySources { command: Some("printf 'sk-2\\n'"), ..KeySources::default() };
-        assert_eq!(api_key(&command).unwrap().expose_secret(), "sk-2");
+        let command = KeySources { command: Some("printf 'sk-mavi-2\\n'"), ..KeySources::default() };
+        assert_eq!(api_key(&command).unwrap().expose_secret(), "sk-mavi-2");
         let failing = KeySources {
             command: Some("echo begun; echo one >&2; echo vault is sealed >&2; exit 3"),
             ..KeySources::default()
@@ -232,15 +241,17 @@ mod tests {
         assert!(failed.contains(": vault is sealed: "), "its last line is shown: {failed}");
         let hanging = run_key_command("exec sleep 600", Duration::ZERO).unwrap_err();
         assert!(hanging.to_string().contains("did not end within"), "{hanging}");
-        let closed = run_key_command("echo sk-4; exec >&-; exec sleep 600", Duration::from_millis(50));
+        let closed = run_key_command("echo sk-mavi-4; exec >&-; exec sleep 600", Duration::from_millis(50));
         assert!(
             closed.unwrap_err().to_string().contains("did not end within"),
             "it closed its output and went on"
         );
-        let variable = KeySources { variable: Some("sk-3".to_owned()), ..KeySources::default() };
-        assert_eq!(api_key(&variable).unwrap().expose_secret(), "sk-3");
+        let variable = KeySources { variable: Some("sk-mavi-3".to_owned()), ..KeySources::default() };
+        assert_eq!(api_key(&variable).unwrap().expose_secret(), "sk-mavi-3");
         assert!(api_key(&KeySources::default()).unwrap_err().to_string().contains(KEY_VARIABLE));
-        let broken = KeySources { variable: Some("a b".to_owned()), ..KeySources::default() };
-        assert!(api_key(&broken).is_err());
+        for broken in ["a b", "false", "data"] {
+            let broken = KeySources { variable: Some(broken.to_owned()), ..KeySources::default() };
+            assert!(api_key(&broken).is_err());
+        }
     }
 }

@@ -23,6 +23,9 @@ const MANIFESTS: &str = "manifest";
 /// How the parser says that a value has no quotes.
 const UNQUOTED: &str = "string values must be quoted";
 
+/// How it says that a key is there twice.
+const DUPLICATE: &str = "duplicate key";
+
 /// Where a setting holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Scope {
@@ -100,6 +103,7 @@ impl SettingsFile {
                 message if message.starts_with(UNQUOTED) => {
                     "a text must be in quotes, such as rate = \"15/s\"".to_owned()
                 }
+                DUPLICATE => lines.duplicate(error.span().unwrap_or_default()),
                 message => clean(message),
             };
             lines.error(error.span().map_or(0, |duration| duration.start), &what)
@@ -207,6 +211,18 @@ struct LineNumbers<'a> {
 impl LineNumbers<'_> {
     fn line(&self, at: usize) -> usize {
         self.text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1
+    }
+
+    /// The key that stands a second time at `place`, and the line of the first one.
+    fn duplicate(&self, place: Range<usize>) -> String {
+        let key = self.text.get(place.clone()).unwrap_or_default();
+        let is_key = |line: &str| {
+            let rest = line.trim_start().trim_start_matches('[').strip_prefix(key);
+            rest.is_some_and(|rest| rest.trim_start().starts_with(['=', ']']))
+        };
+        let before: Vec<&str> = self.text.lines().take(self.line(place.start) - 1).collect();
+        let first = before.iter().rposition(|line| is_key(line)).map(|at| format!(" in line {}", at + 1));
+        format!("{} is set already{}; keep one of the two", clean(key), first.unwrap_or_default())
     }
 
     fn error(&self, at: usize, what: &str) -> Error {

@@ -33,7 +33,10 @@ fn settings(fixture: &CliFixture, accounts: &[(&str, &str, &str)]) {
 /// Three accounts of a sandbox.
 fn three(fixture: &CliFixture, sandbox: &SandboxProcess, more: &str) {
     let more = format!("api-url = \"{}\"\n{more}", sandbox.url);
-    settings(fixture, &[("alpha", "key-a", &more), ("beta", "key-b", &more), ("gamma", "key-c", &more)]);
+    settings(
+        fixture,
+        &[("alpha", "key-of-a-0", &more), ("beta", "key-of-b-0", &more), ("gamma", "key-of-c-0", &more)],
+    );
 }
 
 /// A manifest with these customers, one a row.

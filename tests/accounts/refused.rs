@@ -73,7 +73,10 @@ fn one_key_or_one_ledger_for_two_accounts_is_refused_with_both_names() {
     let fixture = CliFixture::new();
     let sandbox = SandboxProcess::start(&fixture, &[]);
     let more = format!("api-url = \"{}\"", sandbox.url);
-    settings(&fixture, &[("alpha", "key-a", &more), ("beta", "key-b", &more), ("gamma", "key-a\n", &more)]);
+    settings(
+        &fixture,
+        &[("alpha", "key-of-a-0", &more), ("beta", "key-of-b-0", &more), ("gamma", "key-of-a-0\n", &more)],
+    );
     fixture.write("m.csv", &manifest(&["alpha", "beta", "gamma"]));
     let (code, out, err) = fixture.run(IMPORT);
     assert_eq!(code, 2, "{out}{err}");
@@ -96,7 +99,7 @@ fn what_cannot_work_for_several_accounts_is_refused_before_anything_is_sent() {
         assert!(code == 2 && err.contains(what), "{args:?}: {code} {out}{err}");
     };
     refused(IMPORT, "no settings file defines one");
-    settings(&fixture, &[("alpha", "key-a", "api-url = \"http://127.0.0.1:9\"")]);
+    settings(&fixture, &[("alpha", "key-of-a-0", "api-url = \"http://127.0.0.1:9\"")]);
     refused(&["import", "-", "--map", "account=customer", "--map", "url=url"], "can be read once only");
     refused(&[IMPORT, &["--dashboard"]].concat(), "--dashboard is for one account");
     refused(&[IMPORT, &["--plan-id", "0123456789abcdef"]].concat(), "--plan-id is for one account");

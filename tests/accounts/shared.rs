@@ -17,7 +17,10 @@ use super::{IMPORT, json, manifest, parts, settings, three, videos};
 #[test]
 fn check_and_plan_say_whose_rows_they_are_and_send_nothing() {
     let fixture = CliFixture::new();
-    settings(&fixture, &[("alpha", "a", "rate = \"1/s\""), ("beta", "b", "cap = \"1/2h\"")]);
+    settings(
+        &fixture,
+        &[("alpha", "key-of-a-0", "rate = \"1/s\""), ("beta", "key-of-b-0", "cap = \"1/2h\"")],
+    );
     fixture.write("m.csv", &manifest(&["alpha", "delta", "beta", "beta", "alpha"]));
     let (code, out, _) = fixture.run(&["check", "m.csv", "--map", "account=customer"]);
     assert!(code == 4 && out.contains("2 alpha\n") && out.contains("2 beta\n"), "{out}");
@@ -53,7 +56,7 @@ fn every_object_of_an_account_names_it_and_the_last_one_has_all_parts() {
     let fixture = CliFixture::new();
     let sandbox = SandboxProcess::start(&fixture, &[]);
     let more = format!("api-url = \"{}\"\nrate = \"50/s\"", sandbox.url);
-    settings(&fixture, &[("alpha", "key-a", &more), ("beta", "", &more)]);
+    settings(&fixture, &[("alpha", "key-of-a-0", &more), ("beta", "", &more)]);
     fixture.write("m.csv", &manifest(&["alpha", "beta", "nobody"]));
     let (code, out, err) = fixture.run(&[IMPORT, &["--json"]].concat());
     assert_eq!(code, 7, "a key file is missing: {out}{err}");
@@ -171,7 +174,7 @@ fn the_whole_is_told_once_and_an_account_with_hooks_of_its_own_by_them() {
     let sandbox = SandboxProcess::start(&fixture, &[]);
     let more = format!("api-url = \"{}\"\nrate = \"50/s\"", sandbox.url);
     let own = format!("{more}\non-end = \"cat >> beta.json\"\nmetrics-file = \"beta.prom\"");
-    settings(&fixture, &[("alpha", "key-a", &more), ("beta", "key-b", &own)]);
+    settings(&fixture, &[("alpha", "key-of-a-0", &more), ("beta", "key-of-b-0", &own)]);
     let common = "on-end = \"cat >> all.json\"\n".to_owned();
     fixture.write("telecine.toml", &(common + &fixture.read("telecine.toml")));
     fixture.write("m.csv", &manifest(&["alpha", "beta"]));

@@ -12,6 +12,7 @@ use std::{
 use clap::{
     ArgMatches, Args, Command, FromArgMatches,
     builder::{OsStringValueParser, TypedValueParser},
+    error::ErrorKind,
     parser::ValueSource,
 };
 
@@ -66,12 +67,28 @@ impl ChosenSettings {
     }
 }
 
+/// A ledger in a new folder would be a second one where the path is misspelt. The default folder is made.
+fn refuse_missing_folder(place: &LedgerPlace) -> Result<(), clap::Error> {
+    let folder = place.file().and_then(Path::parent).filter(|folder| !folder.as_os_str().is_empty());
+    let Some(missing) = folder.filter(|folder| !folder.exists() && !folder.ends_with(FOLDER)) else {
+        return Ok(());
+    };
+    let text = format!(
+        "--ledger {place}: the folder {} does not exist; make it, or correct the path\n",
+        missing.display()
+    );
+    Err(clap::Error::raw(ErrorKind::ValueValidation, text))
+}
+
 /// The flags themselves are global ones; this reads them.
 impl FromArgMatches for ChosenSettings {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         // not every command that reads a manifest has the flag
         let source = matches.try_contains_id("ledger").ok().and_then(|_| matches.value_source("ledger"));
         let is_given = matches!(source, Some(ValueSource::CommandLine | ValueSource::EnvVariable));
+        if is_given && let Some(place) = matches.get_one::<LedgerPlace>("ledger") {
+            refuse_missing_folder(place)?;
+        }
         Ok(Self {
             account: matches.try_get_one("account").ok().flatten().cloned(),
             config: matches.try_get_one("config").ok().flatten().cloned(),
@@ -99,6 +116,10 @@ impl Args for ChosenSettings {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Ledger")]
 pub(in crate::cli) struct LedgerArgs {
+    // before the ledger, which is taken out of the matches
+    #[command(flatten)]
+    pub(in crate::cli) chosen: ChosenSettings,
+
     /// The ledger, a file or postgres://… [default: state/telecine.db beside telecine.toml, else beside the manifest].
     ///
     /// It is an SQLite file that records every row and every request, or a schema of a PostgreSQL database, such as
@@ -108,9 +129,6 @@ pub(in crate::cli) struct LedgerArgs {
     /// With --sandbox the name is sandbox.db.
     #[arg(long, value_name = "PATH|URL", env = "TELECINE_LEDGER", value_parser = place())]
     pub(in crate::cli) ledger: Option<LedgerPlace>,
-
-    #[command(flatten)]
-    pub(in crate::cli) chosen: ChosenSettings,
 }
 
 /// A path as it is, also one that is no text, or the address of a database.

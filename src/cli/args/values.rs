@@ -35,9 +35,9 @@ impl FromStr for DurationArg {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        parse_duration(text)
-            .map(Self)
-            .ok_or_else(|| "expected a duration such as 500ms, 90s, 10m, 2h or 1h30m".to_owned())
+        parse_duration(text).map(Self).ok_or_else(|| {
+            "expected a duration of more than 0, such as 500ms, 90s, 10m, 2h or 1h30m".to_owned()
+        })
     }
 }
 

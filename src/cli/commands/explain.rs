@@ -347,30 +347,7 @@ fn show_item(item: &ItemBody) -> String {
         text.push_str(&show_request(request));
     }
     let _ = writeln!(text, "\n  history:");
-    let _ = writeln!(text, "    {}  read from its manifest", item.admitted_at);
-    for event in &item.events {
-        let request = event.attempt.map(|number| format!(" (request {number})")).unwrap_or_default();
-        let detail =
-            event.detail.as_ref().map(|text| format!(": {}", redact::clean(text))).unwrap_or_default();
-        let _ = writeln!(text, "    {}  {}{request}{detail}", event.at, shown_name(&event.name));
-    }
-    for answer in &item.answers {
-        let (who, why) = (redact::clean(&answer.who), redact::clean(&answer.why));
-        let _ = writeln!(text, "    {}  {} by {who}: {why}", answer.at, shown_name(&answer.answer));
-    }
-    for deletion in &item.deletions {
-        let (who, why) = (redact::clean(&deletion.who), redact::clean(&deletion.why));
-        let video_no = redact::clean(&deletion.video_no);
-        let gone = deletion
-            .gone_at
-            .as_ref()
-            .map_or_else(|| "not proven yet".to_owned(), |at| format!("gone by the listing of {at}"));
-        let _ = writeln!(
-            text,
-            "    {}  deletion of {video_no} ordered by {who}: {why}; {gone}",
-            deletion.ordered_at
-        );
-    }
+    text.push_str(&show_history(item));
     let unclear = if item.uploads_unclear > 0 {
         format!(", {} more not certain", item.uploads_unclear)
     } else {
@@ -386,6 +363,38 @@ fn show_item(item: &ItemBody) -> String {
     let _ = writeln!(text, "  next        {}", item.next);
     for (at, what) in item.you_can.iter().enumerate() {
         let _ = writeln!(text, "  {:<11} {what}", if at == 0 { "you can" } else { "" });
+    }
+    text
+}
+
+/// What happened to an item, a line each, in the order of time.
+fn show_history(item: &ItemBody) -> String {
+    let mut lines = vec![(&item.admitted_at, "read from its manifest".to_owned())];
+    for event in &item.events {
+        let request = event.attempt.map(|number| format!(" (request {number})")).unwrap_or_default();
+        let detail =
+            event.detail.as_ref().map(|text| format!(": {}", redact::clean(text))).unwrap_or_default();
+        lines.push((&event.at, format!("{}{request}{detail}", shown_name(&event.name))));
+    }
+    for answer in &item.answers {
+        let (who, why) = (redact::clean(&answer.who), redact::clean(&answer.why));
+        lines.push((&answer.at, format!("{} by {who}: {why}", shown_name(&answer.answer))));
+    }
+    for deletion in &item.deletions {
+        let (who, why) = (redact::clean(&deletion.who), redact::clean(&deletion.why));
+        let video_no = redact::clean(&deletion.video_no);
+        let gone = deletion
+            .gone_at
+            .as_ref()
+            .map_or_else(|| "not proven yet".to_owned(), |at| format!("gone by the listing of {at}"));
+        let text = format!("deletion of {video_no} ordered by {who}: {why}; {gone}");
+        lines.push((&deletion.ordered_at, text));
+    }
+    // times are written alike, so that their texts are in the order of time; what happened at one time stays as it was recorded
+    lines.sort_by(|one, other| one.0.cmp(other.0));
+    let mut text = String::new();
+    for (at, what) in lines {
+        let _ = writeln!(text, "    {at}  {what}");
     }
     text
 }

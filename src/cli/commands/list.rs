@@ -2,7 +2,7 @@
 
 use std::{
     fmt::Write as _,
-    io::{self, Write},
+    io::{self, IsTerminal as _, Write},
     str::FromStr,
 };
 
@@ -17,7 +17,7 @@ use crate::{
             ReadOnlyLedgerArgs,
             values::{self, SinceArg},
         },
-        output::{CommandEnd, NoFields, print_end, runs::run_of},
+        output::{CommandEnd, NoFields, print_end, runs::run_of, safe},
     },
     clock::Clock,
     domain::State,
@@ -166,7 +166,9 @@ fn write_list(
     };
     if args.csv {
         let mut table = ItemTable::new(out)?;
-        each(&mut |item| table.item(&item))?;
+        // a program reads the cells as they are
+        let is_shown = io::stdout().is_terminal();
+        each(&mut |item| table.item(&if is_shown { cleaned(item) } else { item }))?;
         return table.finish();
     }
     if args.json {
@@ -181,6 +183,19 @@ fn write_list(
     let more = if is_cut { "; there are more" } else { "" };
     writeln!(out, "{items}{more}").map_err(Error::Output)?;
     out.flush().map_err(Error::Output)
+}
+
+/// An item whose texts are safe for a terminal.
+fn cleaned(item: ListedItem) -> ListedItem {
+    let clean = |text: Option<String>| text.map(|text| safe(&text));
+    ListedItem {
+        manifest: safe(&item.manifest),
+        namespace: safe(&item.namespace),
+        external_id: clean(item.external_id),
+        video_no: clean(item.video_no),
+        cause: clean(item.cause),
+        ..item
+    }
 }
 
 fn write_json(out: &mut impl Write, line: &ListLine) -> Result<(), Error> {

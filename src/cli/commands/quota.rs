@@ -11,7 +11,7 @@ use crate::{
         RequestedLimits, StoredLimits,
         limits::{LIMITS, limiter_of},
         orders::{self, GivenOrder},
-        running::running,
+        running::{held, running},
     },
     cli::{
         args::{
@@ -26,8 +26,9 @@ use crate::{
     domain::{UnixMillis, format_duration},
     error::{Error, ExitCode},
     ledger::{ExternalUsage, LedgerPlace, Order, Snapshot},
-    pipeline::LEARNED_LIMITS,
+    pipeline::{LEARNED_LIMITS, hold_of},
     quota::{QuotaStatus, WindowStatus},
+    redact,
     report::{counted, with_separators},
 };
 
@@ -44,7 +45,7 @@ pub(in crate::cli) struct QuotaArgs {
 
 #[derive(Subcommand, Debug)]
 enum QuotaCommand {
-    /// Keep limits in the ledger. Flags, variables and settings take precedence.
+    /// Keep limits in the ledger, until `quota forget --limits`. Flags, variables and settings take precedence.
     Set(SetArgs),
     /// Forget the learned limits, or the limits that `quota set` keeps.
     Forget(ForgetArgs),
@@ -134,7 +135,10 @@ fn show(args: &ShowArgs, settings: &ShowArgs, note: Option<String>) -> Result<Ex
         || RequestedLimits::new(given(&settings.limits, &settings.reads), args.ledger.sandbox),
         |run| run.limits.clone(),
     );
+    let hold = running.as_ref().map(|run| hold_of(&snapshot, run.id)).transpose()?.flatten();
     let status = status_of(&snapshot, &asked)?;
+    let status = QuotaStatus { next_upload_at: held(status.next_upload_at, hold.as_ref()), ..status };
+    let wait_reason = hold.map(|(_, why)| why);
     let service = snapshot.origin()?;
     if args.json {
         let body = QuotaBody {
@@ -143,6 +147,7 @@ fn show(args: &ShowArgs, settings: &ShowArgs, note: Option<String>) -> Result<Ex
             limits_of_run: running.map(|run| run.row.name),
             at: status.at.to_string(),
             next_upload_at: status.next_upload_at.to_string(),
+            wait_reason,
             speed_percent: status.speed_percent,
             jitter_ms: status.jitter_ms,
             jitter_samples: status.jitter_samples,
@@ -156,7 +161,8 @@ fn show(args: &ShowArgs, settings: &ShowArgs, note: Option<String>) -> Result<Ex
         let of_run =
             running.map(|run| format!("limits of the running {} ({})\n", run.row.command, run.process));
         let of_run = of_run.unwrap_or_default();
-        print(&format!("{note}{of_run}{}", show_quota(&path, &service, &status)))?;
+        let hold = wait_reason.map(|why| redact::sentence(&why));
+        print(&format!("{note}{of_run}{}", show_quota(&path, &service, &status, hold.as_deref())))?;
     }
     Ok(ExitCode::Success)
 }
@@ -181,6 +187,8 @@ pub(in crate::cli) struct QuotaBody {
     /// When the limits allow the next upload.
     #[schemars(extend("format" = "date-time"))]
     next_upload_at: String,
+    /// Why the running import sends nothing, whatever its limits allow. `null`: nothing but the limits delays uploads.
+    wait_reason: Option<String>,
     /// The current rate in percent of the configured rate. It is below 100 after refusals.
     speed_percent: i64,
     /// By how many milliseconds the network delay varies.
@@ -225,7 +233,7 @@ impl From<&WindowStatus> for WindowBody {
     }
 }
 
-fn show_quota(path: &LedgerPlace, service: &str, status: &QuotaStatus) -> String {
+fn show_quota(path: &LedgerPlace, service: &str, status: &QuotaStatus, hold: Option<&str>) -> String {
     let mut text = format!("quota of {path} · {service}\n\n");
     let _ = writeln!(
         text,
@@ -250,10 +258,10 @@ fn show_quota(path: &LedgerPlace, service: &str, status: &QuotaStatus) -> String
         }
     }
     let wait = status.next_upload_at.after_now(status.at);
-    let next = if wait.is_zero() {
-        "now".to_owned()
-    } else {
-        format!("{} (in {})", status.next_upload_at, format_duration(wait))
+    let next = match hold {
+        Some(why) => format!("not before this is over: {why}"),
+        None if wait.is_zero() => "now".to_owned(),
+        None => format!("{} (in {})", status.next_upload_at, format_duration(wait)),
     };
     let _ = writeln!(text, "\n  next upload: {next}");
     if status.speed_percent < 100 {
@@ -283,8 +291,11 @@ fn set(args: &ShowArgs, settings: &ShowArgs) -> Result<ExitCode, Error> {
     let object = serde_json::to_string(&requested).map_err(|error| Error::Output(error.into()))?;
     let order = Order::Merge { name: LIMITS.to_owned(), object };
     let given = block_on(async { orders::give(&path, order).await })?;
-    let notes: Vec<String> = given.note().into_iter().chain(overridden(&requested, settings)).collect();
-    show(args, settings, (!notes.is_empty()).then(|| notes.join("\n")))
+    let flags = args.ledger.flags(&path);
+    let kept = format!("kept in the ledger; they are taken back with: telecine quota forget --limits{flags}");
+    let notes: Vec<String> =
+        given.note().into_iter().chain([kept]).chain(overridden(&requested, settings)).collect();
+    show(args, settings, Some(notes.join("\n")))
 }
 
 /// Says which limits were set in vain, because settings go before what the ledger keeps.

@@ -14,6 +14,7 @@ use serde::Serialize;
 use crate::{
     app::{
         callbacks::latest_published,
+        explain::doubt_ends,
         running::{RunState, RunningRun, running},
         undo::open_deletions_text,
     },
@@ -26,7 +27,7 @@ use crate::{
         },
     },
     clock::Clock,
-    domain::{CallCounts, State, counted, format_duration, shown_name},
+    domain::{CallCounts, State, UnixMillis, counted, format_duration, shown_name},
     error::{Error, ExitCode},
     ledger::{FilesSent, LastError, LedgerPlace, RunRow, Snapshot},
     redact,
@@ -122,7 +123,9 @@ struct RunningBody {
     /// When the limits allow the next upload.
     #[schemars(extend("format" = "date-time"))]
     next_upload_at: String,
-    /// When the last item will have been sent, by the limits.
+    /// Why nothing is sent before `next_upload_at`. `null`: nothing but the rate delays uploads.
+    wait_reason: Option<String>,
+    /// When the last item will have been sent, by the limits. `null`: nothing is left, or the run waits for something else.
     #[schemars(extend("format" = "date-time"))]
     finish_at: Option<String>,
     /// The files of this machine that it is sending. `null`: no file is.
@@ -177,6 +180,7 @@ impl RunningBody {
             left: state.pending,
             uploads_per_minute: state.uploads_per_minute,
             next_upload_at: state.quota.next_upload_at.to_string(),
+            wait_reason: state.wait.as_ref().map(|(_, why)| why.clone()),
             finish_at: state.sent_by.map(|at| at.to_string()),
             files: state.files.map(|FilesSent { files, sent, size }| FilesBody { files, sent, size }),
             last_error,
@@ -194,6 +198,7 @@ struct Shown {
     /// The commands that end these deletions.
     undo_commands: String,
     calls: Option<(String, CallCounts)>,
+    oldest_doubt: Option<UnixMillis>,
     runs: Vec<RunRow>,
     running: Option<(RunningRun, RunState)>,
 }
@@ -241,7 +246,19 @@ fn read(args: &StatusArgs, path: &LedgerPlace, snapshot: &Snapshot) -> Result<Sh
     let (service, runs) = (snapshot.origin()?, snapshot.runs(RUNS_SHOWN)?);
     let calls = latest_published(snapshot, &runs)?;
     let unused = snapshot.why_unused(path).map(|error| error.to_string());
-    Ok(Shown { unused, service, items, spend, deletions_open, undo_commands, calls, runs, running })
+    let oldest_doubt = snapshot.oldest_doubt()?;
+    Ok(Shown {
+        unused,
+        service,
+        items,
+        spend,
+        deletions_open,
+        undo_commands,
+        calls,
+        oldest_doubt,
+        runs,
+        running,
+    })
 }
 
 fn as_text(args: &StatusArgs, path: &LedgerPlace, shown: &Shown) -> String {
@@ -258,6 +275,10 @@ fn as_text(args: &StatusArgs, path: &LedgerPlace, shown: &Shown) -> String {
             shown.undo_commands
         );
     }
+    if let Some(sent_at) = shown.oldest_doubt {
+        let _ =
+            writeln!(text, "\n  the oldest request in doubt was sent at {sent_at}. {}", doubt_ends(sent_at));
+    }
     if let Some((run, state)) = &shown.running {
         let _ = writeln!(text, "\n  running: {} {} ({})", run.row.command, run.row.name, run.process);
         let left = with_separators(state.pending);
@@ -268,6 +289,11 @@ fn as_text(args: &StatusArgs, path: &LedgerPlace, shown: &Shown) -> String {
             counted(state.uploads_per_minute, "upload", "uploads"),
             ends(state)
         );
+        if let Some((until, why)) = &state.wait {
+            // what was due is being tried again
+            let until = if *until > Clock::real().now() { format!(" until {until}") } else { String::new() };
+            let _ = writeln!(text, "    nothing can be sent{until}: {}", redact::sentence(why));
+        }
         if let Some(FilesSent { files, sent, size }) = state.files {
             let (files, sent, size) =
                 (counted(files, "file", "files"), DecimalBytes(sent), DecimalBytes(size));
@@ -277,6 +303,14 @@ fn as_text(args: &StatusArgs, path: &LedgerPlace, shown: &Shown) -> String {
             let cause = cause.as_ref().map(|cause| format!(": {}", redact::clean(cause))).unwrap_or_default();
             let _ = writeln!(text, "    last error: {at} item {item} {}{cause}", shown_name(event));
         }
+    }
+    if shown.running.is_none() && shown.items.sending > 0 {
+        let requests = counted(shown.items.sending, "request is", "requests are");
+        let _ = writeln!(
+            text,
+            "\n  {requests} without an answer from a run that has ended: the next import or `telecine reconcile` looks for \
+             the videos before anything is sent again"
+        );
     }
     if let Some((run, counts)) = &shown.calls {
         let _ = writeln!(text, "\n  {} (run {run})", report::callbacks_line(counts));
@@ -292,7 +326,8 @@ fn as_text(args: &StatusArgs, path: &LedgerPlace, shown: &Shown) -> String {
 fn ends(state: &RunState) -> String {
     let now = Clock::real().now();
     let mut text = String::new();
-    if state.pending > 0 && state.quota.next_upload_at.after_now(now) > WATCH_INTERVAL {
+    if state.pending > 0 && state.wait.is_none() && state.quota.next_upload_at.after_now(now) > WATCH_INTERVAL
+    {
         let _ = write!(text, ", next upload {}", state.quota.next_upload_at);
     }
     if let Some(at) = state.sent_by {

@@ -137,12 +137,16 @@ fn undo_run(args: &UndoArgs, name: &str) -> Result<ExitCode, Error> {
     let snapshot = Snapshot::open(&path)?;
     let run = undo::run_of(&snapshot, name)?;
     let run_name = snapshot.run(run)?.name;
-    let plan = undo::plan(&snapshot, run, &args.filters, |video, action| show_video(args, video, action))?;
+    let show = |video: &RunVideo, action| show_video(args, video, action);
+    let mut plan = undo::plan(&snapshot, run, &args.filters, |_, _| Ok(()))?;
+    if !args.yes || plan.delete == 0 {
+        undo::plan(&snapshot, run, &args.filters, show)?;
+    }
     let open_deletions = snapshot.open_deletions()?;
     let commands =
         undo::open_deletions_text(&snapshot, &args.run_args.ledger.flags(args.run_args.target(), &path))?;
     drop(snapshot);
-    let body = UndoBody { run: Some(run_name.clone()), ..body_of(args, &plan) };
+    let mut body = UndoBody { run: Some(run_name.clone()), ..body_of(args, &plan) };
     if plan.delete == 0 && open_deletions > 0 {
         let videos = report::counted(open_deletions, "video", "videos");
         let reason = format!(
@@ -154,20 +158,20 @@ fn undo_run(args: &UndoArgs, name: &str) -> Result<ExitCode, Error> {
         let filters =
             args.filters.iter().map(|filter| format!(" --where {}", shell_word(&filter.to_string())));
         let what = format!("{}{}", shell_word(&run_name), filters.collect::<String>());
-        return end_list(args, body, &format!("of run {run_name}"), &command_of(args, &path, &what));
+        let names = ["video", "videos"].map(|name| format!("{name} of run {run_name}"));
+        return end_list(args, body, names.each_ref().map(String::as_str), &command_of(args, &path, &what));
     }
     block_on(async {
         let request = request_of(args)?;
         let signal_state = signals::listen(&request, STOPPING)?;
         let open = app::open(&request, Restored::Refused, Some("undo")).await?;
         let order = order_of(args, &open)?;
+        // listed once no other process can use the ledger: "delete" is shown of what is deleted
+        plan = undo::plan(&Snapshot::open(&path)?, run, &args.filters, show)?;
+        body = UndoBody { run: body.run, ..body_of(args, &plan) };
         let deleting = undo::delete(&open.context, &order, run, &plan);
         let drain = &open.context.signals.drain;
-        let deleted = tokio::select! {
-            biased;
-            () = drain.cancelled() => None,
-            deleted = deleting => Some(deleted?),
-        };
+        let deleted = drain.run_until_cancelled(deleting).await.transpose()?;
         end_deletion(args, &open, &signal_state, body, deleted).await
     })
 }
@@ -202,7 +206,7 @@ async fn undo_duplicates(args: &UndoArgs) -> Result<ExitCode, Error> {
             return end_open(args, &open, ExitCode::Success, NOTHING.to_owned(), body).await;
         }
         open.context.ledger.close().await;
-        return end_list(args, body, "of rows that have another video", &command);
+        return end_list(args, body, ["second video", "second videos"], &command);
     }
     let order = order_of(args, &open)?;
     let deleted = tokio::select! {
@@ -325,29 +329,30 @@ fn show_line(args: &UndoArgs, line: &UndoLine) -> Result<(), Error> {
         return Ok(());
     }
     let number = line.video_no.as_deref().map_or_else(|| "(no number)".to_owned(), redact::clean);
-    let mut text = format!("{:<16} {number:<22} item {}", shown_name(line.action), line.item);
-    if let (Some(manifest), Some(number)) = (&line.manifest, line.line) {
-        let _ = write!(text, "  {}:{number}", redact::clean(manifest));
-    }
-    if let Some(url) = &line.url {
-        let _ = write!(text, "  {url}");
-    }
-    if let Some(reason) = &line.reason {
-        let _ = write!(text, "  ({})", redact::clean(reason));
-    }
-    print(&format!("{text}\n"))
+    let place = line.manifest.as_ref().zip(line.line);
+    let place = place.map(|(manifest, number)| format!("  {}:{number}", redact::clean(manifest)));
+    let url = line.url.as_ref().map(|url| format!("  {url}"));
+    let reason = line.reason.as_ref().map(|reason| format!("  ({})", redact::clean(reason)));
+    let more = [place, url, reason].into_iter().flatten().collect::<String>();
+    print(&format!("{:<16} {number:<22} item {}{more}\n", shown_name(line.action), line.item))
 }
 
 /// Ends a command that only listed.
-fn end_list(args: &UndoArgs, mut body: UndoBody, what: &str, command: &str) -> Result<ExitCode, Error> {
+fn end_list(
+    args: &UndoArgs,
+    mut body: UndoBody,
+    [one, many]: [&str; 2],
+    command: &str,
+) -> Result<ExitCode, Error> {
     if body.delete == 0 {
-        return end(args, ExitCode::Success, format!("there is no video {what} to delete"), &body);
+        return end(args, ExitCode::Success, format!("there is no {one} to delete"), &body);
     }
     let credits =
         body.credits.as_ref().map(|credits| format!(", whose uploads cost {}", at_most_shown(credits)));
-    let count = report::counted(body.delete, "video", "videos");
+    let count = report::counted(body.delete, one, many);
+    let them = if body.delete == 1 { "it" } else { "them" };
     let reason = format!(
-        "{count} {what}{}; nothing was deleted: {command} deletes them permanently and gives no credits back",
+        "{count}{}; nothing was deleted: {command} deletes {them} permanently and gives no credits back",
         credits.unwrap_or_default()
     );
     body.command = Some(command.to_owned());

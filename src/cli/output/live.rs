@@ -139,7 +139,9 @@ impl RunView {
         match waiting.filter(|_| progress.to_send > 0) {
             Some((reason, until)) => {
                 parts.push(LinePart::new(2, format!("waits until {}", clock_time(*until, now, zone))));
-                parts.push(LinePart::new(4, reason.clone()));
+                // the cause in brackets can be a whole answer of the service; it was printed when the wait began
+                let what = reason.split(" (").next().unwrap_or_default();
+                parts.push(LinePart::new(4, what.to_owned()));
             }
             None if progress.to_send > 0 && self.manifests_open == 0 => {
                 parts.extend(

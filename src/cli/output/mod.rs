@@ -61,7 +61,8 @@ fn fit(line: &str, width: usize) -> String {
 
 /// A text of any length, safe for a terminal.
 pub(in crate::cli) fn safe(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+    // each character by itself: a long text is not cut
+    text.chars().map(|c| crate::redact::clean(c.encode_utf8(&mut [0; 4]))).collect()
 }
 
 /// The rows that are for no account, and the first of them. Nothing, if there are none.
@@ -98,6 +99,12 @@ pub(in crate::cli) fn show_problem(path: &str, line: u64, problem: &Problem) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_text_is_safe_for_a_terminal_and_whole() {
+        let text = format!("{}\u{1b}[2J\u{202e}é", "x".repeat(500));
+        assert_eq!(safe(&text), format!("{}?[2J?é", "x".repeat(500)));
+    }
 
     #[test]
     fn a_line_is_broken_between_words_and_a_command_is_left_whole() {

@@ -175,7 +175,9 @@ fn open_file(path: &Path) -> Result<(rusqlite::Connection, std::path::PathBuf), 
     };
     let path = files::real_path(path).map_err(unreadable)?;
     // SQLite does not say why it cannot open a file
-    files::refuse_folder(&path).and_then(|()| std::fs::File::open(&path).map(drop)).map_err(unreadable)?;
+    files::refuse_other_kinds(&path)
+        .and_then(|()| std::fs::File::open(&path).map(drop))
+        .map_err(unreadable)?;
     let unusable = |error: LedgerError| {
         let path = text.clone();
         if let LedgerError::Unwritable { cause, .. } = error {

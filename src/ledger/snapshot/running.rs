@@ -59,6 +59,11 @@ impl Snapshot {
         Ok((files > 0).then_some(FilesSent { files, sent, size }))
     }
 
+    /// When the oldest request in doubt was sent. `None`: none is in doubt.
+    pub fn oldest_doubt(&self) -> Result<Option<UnixMillis>, LedgerError> {
+        self.find("SELECT min(sent_at) FROM attempt WHERE state = 'in_doubt'", [])
+    }
+
     /// The speed of a run since `since`, and its last error. Reads the requests of the span only.
     pub fn pace_of_run(
         &self,

@@ -15,7 +15,7 @@ mod accuracy;
 pub(super) mod by_call;
 mod components;
 
-use std::{cell::Cell, time::Duration};
+use std::{cell::Cell, fmt::Write as _, time::Duration};
 
 use accuracy::{CLOCK_MARGIN_MS, plain, shows_tags};
 pub(super) use accuracy::{ListingAccuracy, TagsShown};
@@ -23,7 +23,7 @@ use components::{ComponentSize, component_sizes};
 
 use crate::{
     api::ListedVideo,
-    domain::{State, UnixMillis, VideoNo},
+    domain::{State, UnixMillis, VideoNo, counted},
     ledger::{BoundBy, ObservedDelays, PossibleSender, Question, ServiceTime, UnresolvedAttempt},
     pipeline::library_listing::ControlVideoSeen,
 };
@@ -31,7 +31,7 @@ use crate::{
 /// Two clear listings are at least this far apart, or the quiet time if that is shorter.
 const LISTINGS_APART: Duration = Duration::from_mins(1);
 /// After this long without proof a request needs a review.
-pub(super) const HORIZON: Duration = Duration::from_hours(24);
+pub const HORIZON: Duration = Duration::from_hours(24);
 /// The longest delay observed is multiplied by this: the service may be slower than it was.
 const OBSERVED_TIMES: u32 = 3;
 /// The most candidates that a question names.
@@ -286,13 +286,21 @@ fn numbers(videos: &[&&ListedVideo]) -> Vec<VideoNo> {
 }
 
 fn question(what: &str, candidates: &[&&ListedVideo]) -> Question {
+    let untagged = candidates.iter().filter(|video| !shows_tags(video)).count() as u64;
     let candidates = numbers(candidates);
     let shown: Vec<&str> = candidates.iter().take(CANDIDATES_SHOWN).map(VideoNo::as_str).collect();
-    let text = match candidates.len() {
+    let mut text = match candidates.len() {
         0 => format!("{what}, and no listed video could be it"),
         1 => format!("{what}; it could be {}", shown.join(", ")),
         count => format!("{what}; it could be one of {count} videos: {}", shown.join(", ")),
     };
+    if untagged > 0 {
+        let videos = counted(untagged, "of these shows", "of these show");
+        let _ = write!(
+            text,
+            "; {videos} no tags, as a video that is being indexed or failed, so no marker can be seen"
+        );
+    }
     Question { text, candidates }
 }
 

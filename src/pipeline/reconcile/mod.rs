@@ -35,7 +35,7 @@ use super::{
 };
 use evidence::{Decision, Evidence, EvidencePass, ListingAccuracy, TagsShown};
 
-pub use evidence::{OnDoubt, ReconcileRules};
+pub use evidence::{HORIZON, OnDoubt, ReconcileRules};
 
 /// Requests in doubt decided in one pass.
 const UNRESOLVED_MAX: usize = 1_000;

@@ -29,6 +29,10 @@ impl<T: Transport> Uploader<T> {
         if !self.in_flight.is_empty() {
             return None;
         }
+        // listings that are only spaced go on: the run ends for what the service asked for
+        if !is_compared && !matches!(delay.why, BlockReason::Cooldown(_)) {
+            return None;
+        }
         let why = delay_text(&delay);
         if self.plan.quota_wait_max.is_some_and(|wait_max| wait > wait_max) && delay.why != BlockReason::Turn
         {

@@ -399,3 +399,11 @@ fn times_of_a_listing_exclude_videos_only_as_far_as_they_agree_with_those_of_the
     );
     assert_eq!(decide_where(None), Decision::RecordClearListing(None), "no known video shows its time");
 }
+
+#[test]
+fn a_question_says_how_many_of_its_candidates_show_no_tags() {
+    let (untagged, tagged) = (video("VI0001", 1, &[]), video("VI0002", 1, &["a"]));
+    let text = question("no video shows its marker", &[&&untagged, &&tagged]).text;
+    assert!(text.contains("; 1 of these shows no tags"), "{text}");
+    assert!(!question("no video shows its marker", &[&&tagged]).text.contains("tags"));
+}

@@ -150,7 +150,11 @@ impl Bench {
     /// A command of telecine in a folder. Its settings, its ledger and its state are in that folder.
     fn telecine(&self, folder: &Path, args: &[&str]) -> Command {
         let mut command = Command::new(&self.binary);
-        command.args(args).current_dir(folder).env("XDG_STATE_HOME", folder).env("MEMORIES_API_KEY", "any");
+        command
+            .args(args)
+            .current_dir(folder)
+            .env("XDG_STATE_HOME", folder)
+            .env("MEMORIES_API_KEY", "any-key-0");
         command
     }
 

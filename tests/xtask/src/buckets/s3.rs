@@ -18,11 +18,11 @@ use crate::{
 };
 
 /// The account at the service of every import.
-const ACCOUNT: &str = "buckets";
+const ACCOUNT: &str = "buckets-key";
 /// The ledger of imports by links.
 const LINKS: &str = "links.db";
 /// The account of the import that sends the bytes of objects.
-const UPLOADS: &str = "uploads";
+const UPLOADS: &str = "uploads-key";
 /// What a listing of ten times the objects may use more, in MiB.
 const GROWTH_MAX_MIB: f64 = 12.0;
 /// Kills of one import.

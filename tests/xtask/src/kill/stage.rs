@@ -117,7 +117,7 @@ impl Stage {
         let rows = (0..ROWS)
             .fold("url\n".to_owned(), |text, row| text + &format!("https://host/{seed}/{row}.mp4\n"));
         fs::write(folder.path().join("m.csv"), rows).map_err(words)?;
-        Ok(Self { key: format!("key-{seed}"), folder })
+        Ok(Self { key: format!("kill-key-{seed}"), folder })
     }
 
     pub(super) fn run(&self, fault: Option<&Fault>, more: &[&str]) -> Result<Ended, String> {

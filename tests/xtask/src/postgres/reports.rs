@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The account of every import.
-const KEY: &str = "reports";
+const KEY: &str = "reports-key";
 /// What every import meets: an answer that is lost, and one that says to come again later.
 const SERVICE: &[&str] = &["--faults-at", "3:cut-after,6:busy"];
 /// Digits of a number that the service gives at random.

@@ -95,7 +95,7 @@ pub(super) fn run_case(binary: &Path, seconds: u64, case: &Case) -> Result<Tried
     let address = printed.split_whitespace().last().unwrap_or_default().to_owned();
     let imported = Command::new(&binary)
         .current_dir(folder.path())
-        .env("MEMORIES_API_KEY", "any")
+        .env("MEMORIES_API_KEY", "any-key-0")
         .env("XDG_STATE_HOME", folder.path())
         .args([
             "import",
