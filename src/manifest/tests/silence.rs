@@ -259,3 +259,38 @@ fn a_column_whose_name_comes_again_is_said_not_to_be_read() {
         assert!(notes.contains(note), "{note}: {notes}");
     }
 }
+
+#[test]
+fn a_row_that_would_be_read_as_the_header_is_refused() {
+    let shelf = Shelf::new();
+    let (a, b) = ("https://h/a.mp4", "https://h/b.mp4");
+    let is_refused = |text: &str, map: &[&str], lines_before: u64| {
+        let mut spec = mapped(&shelf, text, map);
+        spec.dialect.lines_before = lines_before;
+        let error = Manifest::open(&spec).err();
+        matches!(error, Some(ManifestError::ValuesAsHeader { line, .. }) if line == lines_before + 1)
+    };
+    let bare = format!("{a},fog,2018-07-16\n{b},sea,2018-07-17\n");
+    assert!(is_refused(&bare, &["url=#1"], 0));
+    assert!(is_refused(&format!("url,tags\n{bare}"), &["url=#1"], 1), "the line before is the header");
+    assert!(is_refused(&format!("{a},fog\n"), &["url=#1"], 0), "the only row");
+    for (cells, map) in [
+        ("a.mp4,fog\nb.mp4,sea\n", &["url=https://h/{#1}"][..]),
+        ("fog,4711\nsea,4712\n", &["url=https://h/{#2}.mp4"]),
+        ("x7Q,2018-07-16 10:00\ny8R,2018-07-17 11:00\n", &["url=https://h/{#1}.mp4", "datetime=#2"]),
+        ("x7Q,52.5,13.4\ny8R,52.6,13.5\n", &["url=https://h/{#1}.mp4", "lat=#2", "lon=#3"]),
+    ] {
+        assert!(is_refused(cells, map, 0), "{cells}");
+    }
+    for (text, map) in [
+        (format!("0,1,2\n{bare}"), &["url=#1"][..]),
+        (format!("files.mp4,tags\n{a},fog\n"), &["url=files.mp4"]),
+        (
+            format!("http://rs.tdwg.org/ac/terms/accessURI,x\n{a},fog\n"),
+            &["url=http://rs.tdwg.org/ac/terms/accessURI"],
+        ),
+        ("2018,x\na.mp4,fog\n".to_owned(), &["url=https://h/{#1}"]),
+    ] {
+        assert!(!is_refused(&text, map, 0), "{text}");
+    }
+}
