@@ -305,3 +305,16 @@ fn a_row_that_would_be_read_as_the_header_is_refused() {
         assert!(!is_refused(&text, map, 0), "{text}");
     }
 }
+
+#[test]
+fn a_missing_value_is_counted_once_a_row() {
+    let shelf = Shelf::new();
+    let spec = shelf.put(b"url,date,time,lat,lon\nhttps://h/a.mp4,2019-05-06,NULL,NULL,NULL\n");
+    let mut manifest = Manifest::open(&spec).unwrap();
+    while manifest.next().unwrap().is_some() {}
+    let notices = manifest.notices();
+    assert!(
+        notices.len() == 3 && notices.iter().all(|notice| notice.contains(": 1 cell such as NULL")),
+        "{notices:?}"
+    );
+}
