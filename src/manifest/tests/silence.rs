@@ -307,6 +307,25 @@ fn a_row_that_would_be_read_as_the_header_is_refused() {
 }
 
 #[test]
+fn a_template_around_a_whole_address_and_a_tail_are_said_with_a_rule_that_helps() {
+    let shelf = Shelf::new();
+    let spec = mapped(&shelf, "file,x\nhttps://h/a.mp4,1\n", &["url=https://h/{file}"]);
+    assert_eq!(classes(&spec), ["url_address_inside"]);
+    for (cell, rule) in [
+        ("https://h/a.mp4;fog", "{url|split ';'|first}"),
+        ("https://h/a.mp4.", "{url|replace '.mp4.' '.mp4'}"),
+        ("\"https://h/a.mp4,\"", "{url|replace '.mp4,' '.mp4'}"),
+        ("https://h/a.mp4 fog", "{url|split ' '|first}"),
+    ] {
+        let text = format!("url,x\n{cell},1\n");
+        let warning = warnings(&shelf.put(text.as_bytes())).remove(0).remove(0);
+        assert!(warning.0 == "url_tail" && warning.1.contains(rule), "{cell}: {warning:?}");
+        let row = read(&mapped(&shelf, &text, &[&format!("url={rule}")])).remove(0).unwrap();
+        assert_eq!(row.submission.url.as_str(), "https://h/a.mp4", "{cell}");
+    }
+}
+
+#[test]
 fn a_missing_value_is_counted_once_a_row() {
     let shelf = Shelf::new();
     let spec = shelf.put(b"url,date,time,lat,lon\nhttps://h/a.mp4,2019-05-06,NULL,NULL,NULL\n");
