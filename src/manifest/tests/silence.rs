@@ -337,3 +337,14 @@ fn a_missing_value_is_counted_once_a_row() {
         "{notices:?}"
     );
 }
+
+#[test]
+fn a_number_with_a_blank_behind_its_comma_is_no_degrees_and_minutes() {
+    let shelf = Shelf::new();
+    for cell in ["52, 5", "52. 5", "52, 5 N"] {
+        let spec = shelf.put(format!("url,lat,lon\nhttps://h/a.mp4,\"{cell}\",13.4\n").as_bytes());
+        assert_eq!(only_problem(&spec).class, "coordinates_number", "{cell}");
+    }
+    let spec = shelf.put(b"url,lat,lon\nhttps://h/a.mp4,52 30,13 24\n");
+    assert!(is_at(&read(&spec).remove(0).unwrap(), 52.5, 13.4), "degrees and minutes");
+}
