@@ -348,3 +348,19 @@ fn a_number_with_a_blank_behind_its_comma_is_no_degrees_and_minutes() {
     let spec = shelf.put(b"url,lat,lon\nhttps://h/a.mp4,52 30,13 24\n");
     assert!(is_at(&read(&spec).remove(0).unwrap(), 52.5, 13.4), "degrees and minutes");
 }
+
+#[test]
+fn ids_that_end_in_a_point_and_zero_are_said() {
+    let shelf = Shelf::new();
+    let text = "id,x\n12345.0,1\n,2\n12346.0,3\n";
+    let notes = |text: &str, map: &[&str]| {
+        Manifest::open(&mapped(&shelf, text, map)).unwrap().column_notes().concat()
+    };
+    let said = notes(text, &["url=https://h/{id}.mp4"]);
+    assert!(
+        said.contains("url: every value of id ends in .0") && said.contains("{id|replace '.0' ''}"),
+        "{said}"
+    );
+    assert!(!notes(text, &["url=https://h/{id|replace '.0' ''}.mp4", "id=x"]).contains(".0"));
+    assert!(!notes("v,x\n1.0,1\n1.5,2\n", &["url=https://h/{v}.mp4"]).contains(".0"), "versions");
+}
