@@ -8,7 +8,7 @@ use super::{
 };
 
 /// How a signer signs links.
-struct Signer {
+struct LinkSigner {
     /// The parameter that holds the signature.
     by: &'static str,
     /// One of these is always beside it: the name of the signature alone may be that of anything.
@@ -17,19 +17,19 @@ struct Signer {
     all: &'static [&'static str],
 }
 
-const SIGNERS: &[Signer] = &[
-    Signer {
+const SIGNERS: &[LinkSigner] = &[
+    LinkSigner {
         by: "x-amz-signature",
         beside: &["x-amz-credential", "x-amz-date", "x-amz-expires"],
         all: &["x-amz-*"],
     },
-    Signer {
+    LinkSigner {
         by: "x-goog-signature",
         beside: &["x-goog-credential", "x-goog-date", "x-goog-expires"],
         all: &["x-goog-*"],
     },
     // what Aliyun makes of a video (x-oss-process) is another one
-    Signer {
+    LinkSigner {
         by: "x-oss-signature",
         beside: &["x-oss-credential", "x-oss-date", "x-oss-expires"],
         all: &[
@@ -43,13 +43,13 @@ const SIGNERS: &[Signer] = &[
         ],
     },
     // Tencent COS
-    Signer {
+    LinkSigner {
         by: "q-signature",
         beside: &["q-ak", "q-sign-time", "q-key-time"],
         all: &["q-*", "x-cos-security-token"],
     },
     // S3, Google Cloud Storage, Aliyun and Huawei in their older forms, Cloudfront
-    Signer {
+    LinkSigner {
         by: "signature",
         beside: &["awsaccesskeyid", "googleaccessid", "ossaccesskeyid", "accesskeyid", "key-pair-id"],
         all: &[
@@ -67,7 +67,7 @@ const SIGNERS: &[Signer] = &[
         ],
     },
     // Azure: a signature states the version of its form
-    Signer {
+    LinkSigner {
         by: "sig",
         beside: &["sv"],
         all: &[
@@ -76,7 +76,7 @@ const SIGNERS: &[Signer] = &[
         ],
     },
     // SharePoint names the file by it
-    Signer { by: "tempauth", beside: &["uniqueid"], all: &["tempauth"] },
+    LinkSigner { by: "tempauth", beside: &["uniqueid"], all: &["tempauth"] },
 ];
 
 /// The token of Backblaze B2, which nothing stands beside: `3_2024…`.

@@ -13,7 +13,7 @@ const NUMBER_DIGITS_MIN: usize = 3;
 
 /// What a cell is by its form.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum ValueKind {
+enum CellForm {
     Address,
     FileName,
     Date,
@@ -21,7 +21,7 @@ enum ValueKind {
     Number,
 }
 
-impl ValueKind {
+impl CellForm {
     fn of(cell: &str) -> Option<Self> {
         let is_digits = |sign: fn(u8) -> bool| cell.bytes().all(|byte| sign(byte) || byte == b'-');
         let has_digit = cell.bytes().any(|byte| byte.is_ascii_digit());
@@ -59,18 +59,18 @@ impl Manifest {
         let sources = FIELDS.iter().filter_map(|field| self.columns.of(*field)).flatten();
         for column in sources.flat_map(super::mapping::ValueSource::columns) {
             let Some(cell) = self.table.first.get(column).map(|cell| trim(cell)) else { continue };
-            let (Some(kind), false) = (ValueKind::of(cell), named.all.iter().any(|name| name == cell)) else {
+            let (Some(kind), false) = (CellForm::of(cell), named.all.iter().any(|name| name == cell)) else {
                 continue;
             };
             let mut below = sample.iter().filter_map(|(_, cells)| cells.get(column)).map(|cell| trim(cell));
             // a file of one row has no other cell to compare
             let is_alike = match below.find(|cell| !cell.is_empty()) {
-                Some(first) => ValueKind::of(first) == Some(kind),
-                None => matches!(kind, ValueKind::Address | ValueKind::FileName),
+                Some(first) => CellForm::of(first) == Some(kind),
+                None => matches!(kind, CellForm::Address | CellForm::FileName),
             };
             if is_alike {
                 let (path, line) = (self.table.path.clone(), self.table.records.record_line());
-                let cell = if kind == ValueKind::Address { redact::url(cell) } else { redact::opaque(cell) };
+                let cell = if kind == CellForm::Address { redact::url(cell) } else { redact::opaque(cell) };
                 return Err(ManifestError::ValuesAsHeader { path, line, column: column + 1, cell });
             }
         }
