@@ -7,15 +7,32 @@ use super::{
     object_address,
 };
 
-/// How links are signed: by the parameter that holds the signature, all parameters that belong to it. `*` represents any
-/// ending.
-const SIGNATURES: &[(&str, &[&str])] = &[
-    ("x-amz-signature", &["x-amz-*"]),
-    ("x-goog-signature", &["x-goog-*"]),
+/// How a signer signs links.
+struct LinkSigner {
+    /// The parameter that holds the signature.
+    by: &'static str,
+    /// One of these is always beside it: the name of the signature alone may be that of anything.
+    beside: &'static [&'static str],
+    /// All parameters that belong to it. `*` represents any ending.
+    all: &'static [&'static str],
+}
+
+const SIGNERS: &[LinkSigner] = &[
+    LinkSigner {
+        by: "x-amz-signature",
+        beside: &["x-amz-credential", "x-amz-date", "x-amz-expires"],
+        all: &["x-amz-*"],
+    },
+    LinkSigner {
+        by: "x-goog-signature",
+        beside: &["x-goog-credential", "x-goog-date", "x-goog-expires"],
+        all: &["x-goog-*"],
+    },
     // what Aliyun makes of a video (x-oss-process) is another one
-    (
-        "x-oss-signature",
-        &[
+    LinkSigner {
+        by: "x-oss-signature",
+        beside: &["x-oss-credential", "x-oss-date", "x-oss-expires"],
+        all: &[
             "x-oss-signature",
             "x-oss-signature-version",
             "x-oss-credential",
@@ -24,13 +41,18 @@ const SIGNATURES: &[(&str, &[&str])] = &[
             "x-oss-security-token",
             "x-oss-additional-headers",
         ],
-    ),
+    },
     // Tencent COS
-    ("q-signature", &["q-*", "x-cos-security-token"]),
+    LinkSigner {
+        by: "q-signature",
+        beside: &["q-ak", "q-sign-time", "q-key-time"],
+        all: &["q-*", "x-cos-security-token"],
+    },
     // S3, Google Cloud Storage, Aliyun and Huawei in their older forms, Cloudfront
-    (
-        "signature",
-        &[
+    LinkSigner {
+        by: "signature",
+        beside: &["awsaccesskeyid", "googleaccessid", "ossaccesskeyid", "accesskeyid", "key-pair-id"],
+        all: &[
             "signature",
             "expires",
             "awsaccesskeyid",
@@ -43,19 +65,22 @@ const SIGNATURES: &[(&str, &[&str])] = &[
             "x-obs-security-token",
             "security-token",
         ],
-    ),
-    // Azure
-    (
-        "sig",
-        &[
+    },
+    // Azure: a signature states the version of its form
+    LinkSigner {
+        by: "sig",
+        beside: &["sv"],
+        all: &[
             "sig", "sv", "ss", "srt", "sp", "st", "se", "sr", "spr", "sip", "si", "skoid", "sktid", "skt",
             "ske", "sks", "skv", "sdd",
         ],
-    ),
-    // SharePoint, and Backblaze B2
-    ("tempauth", &["tempauth"]),
-    ("authorization", &["authorization"]),
+    },
+    // SharePoint names the file by it
+    LinkSigner { by: "tempauth", beside: &["uniqueid"], all: &["tempauth"] },
 ];
+
+/// The token of Backblaze B2, which nothing stands beside: `3_2024…`.
+const B2: &str = "authorization";
 
 /// Parameters that say when a link expires, in seconds since 1970.
 const EXPIRIES: &[&str] = &["expires", "exp", "expiry", "expire", "expiration", "expires_at", "e"];
@@ -92,7 +117,7 @@ pub(super) fn unsigned(address: &str) -> Cow<'_, str> {
 /// Whether a parameter may sign a link. Nearly none does, and then nothing is taken apart.
 fn may_sign(pair: &str) -> bool {
     let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-    let mut names = SIGNATURES.iter().map(|(by, _)| by).chain(SIGNING);
+    let mut names = SIGNERS.iter().map(|signer| signer.by).chain(SIGNING.iter().copied()).chain([B2]);
     names.any(|own| own.eq_ignore_ascii_case(name)) || value.starts_with("eyJ") || value.contains(['~', '%'])
 }
 
@@ -120,14 +145,17 @@ impl<'a> Parameter<'a> {
 /// The names of the parameters that sign a link.
 fn signing_of<'a>(base: &str, parameters: &'a [Parameter<'_>]) -> Vec<&'a str> {
     let has = |name: &str| parameters.iter().any(|own| own.name == name);
-    let known = SIGNATURES.iter().filter(|(by, _)| has(by));
-    let mut signing: Vec<&str> = known.flat_map(|(_, own)| own.iter().copied()).collect();
+    let known = SIGNERS.iter().filter(|signer| has(signer.by) && signer.beside.iter().any(|name| has(name)));
+    let mut signing: Vec<&str> = known.flat_map(|signer| signer.all.iter().copied()).collect();
     // where the address names no file, what looks like a token may say which video it is
     if !names_a_file(base) {
         return signing;
     }
     let tokens = parameters.iter().filter(|own| is_token(own.value));
     signing.extend(tokens.map(|own| own.name.as_str()));
+    let is_of_b2 =
+        |own: &&Parameter<'_>| own.name == B2 && own.value.starts_with(|c: char| c.is_ascii_digit());
+    signing.extend(parameters.iter().filter(is_of_b2).map(|own| own.name.as_str()));
     let expiries = EXPIRIES.iter().map(|name| (*name, &[][..], is_epoch as fn(&str) -> bool));
     let hexadecimal =
         HEX_EXPIRIES.iter().map(|(name, own)| (*name, *own, is_hexadecimal_epoch as fn(&str) -> bool));
@@ -221,7 +249,11 @@ mod tests {
             ("hdnea=st=1~exp=1900000000~acl=%2f*~hmac=ab&x=1", "?x=1"),
             ("__token__=exp%3D1900000000~hmac%3Dab", ""),
             ("x-oss-signature-version=OSS4-HMAC-SHA256&x-oss-expires=60&x-oss-signature=a", ""),
-            ("x-oss-signature=a&x-oss-process=video/x", "?x-oss-process=video/x"),
+            ("x-oss-signature=a&x-oss-expires=60&x-oss-process=video/x", "?x-oss-process=video/x"),
+            ("X-Goog-Signature=a&X-Goog-Credential=k&X-Goog-Date=1&part=2", "?part=2"),
+            ("sv=2024-01-01&sr=b&si=p&sig=a", ""),
+            ("Policy=a&Signature=b&Key-Pair-Id=K", ""),
+            ("sig=a&expires=1900000000", ""),
             ("OSSAccessKeyId=k&Expires=1900000000&Signature=a&security-token=t", ""),
             ("q-sign-algorithm=sha1&q-ak=a&q-sign-time=1;2&q-signature=b", ""),
             ("e=1900000000&token=ak:sign", ""),
@@ -237,6 +269,9 @@ mod tests {
             ("e=5&hash=a", "?e=5&hash=a"),
             ("expires=1900000000", "?expires=1900000000"),
             ("ex=1&hm=a", "?ex=1&hm=a"),
+            ("sig=Xa1", "?sig=Xa1"),
+            ("signature=a&expires=never", "?signature=a&expires=never"),
+            ("X-Amz-Signature=a", "?X-Amz-Signature=a"),
             ("q-version=2", "?q-version=2"),
         ] {
             let expected = format!("https://host/a.mp4{rest}");
@@ -248,6 +283,14 @@ mod tests {
             "https://host/get?token=eyJhbGciOiJSUzI1NiJ9.eyJleHAiOjF9.c2ln",
             "https://host/get.php?token=aa&expires=1900000000",
             "https://host/?token=aa&expires=1900000000",
+            "https://host/stream?sig=Xa1",
+            "https://host/stream?sig=Xa1&expires=1900000000",
+            "https://host/stream?signature=a",
+            "https://host/stream?q-signature=a",
+            "https://host/stream?tempauth=a",
+            "https://host/stream?Authorization=a",
+            "https://host/stream?Authorization=3_2024",
+            "https://host/stream?X-Goog-Signature=a&part=1",
         ] {
             assert_eq!(identity(address), address, "a token alone may say which video it is");
         }

@@ -34,6 +34,12 @@ pub enum ManifestError {
     /// The header record itself is unreadable.
     #[error("{path}:{line}: the header line cannot be read: {reason}")]
     BadHeader { path: String, line: u64, reason: String },
+    /// The header has what rows have.
+    #[error(
+        "{path}:{line}: this line is read as the header, but its column {column} holds {cell}, which is a value of a row; say \
+         --no-header if the file has no header, or name the line of the header with --header-line"
+    )]
+    ValuesAsHeader { path: String, line: u64, column: usize, cell: String },
     /// None of its records can be read.
     #[error("{path}:{line}: {what}")]
     NoRecord { path: String, line: u64, what: String },

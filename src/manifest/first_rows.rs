@@ -148,7 +148,8 @@ impl Manifest {
             self.counts.halves = Halves::of(self.columns.unused().map(|(column, _)| column));
         }
         let time = self.time_note(sample);
-        self.notes.extend([self.namespaces_note(sample), ids, noon, time].into_iter().flatten());
+        let floats = self.floats_note(sample);
+        self.notes.extend([self.namespaces_note(sample), ids, noon, time, floats].into_iter().flatten());
     }
 
     /// What the whole file shows and its first rows did not: ids under several urls (`ids`), and an unread column of AM and PM.
@@ -212,6 +213,37 @@ impl Manifest {
         Some(format!(
             "unique_id: nearly each row has a namespace of its own in {name}, and a search looks into one; if it is the id of the \
              row, say --map id=COLUMN, and --map \"unique_id='default'\""
+        ))
+    }
+
+    /// That every number in a column that names the rows ends in `.0`.
+    fn floats_note(&self, sample: &[(u64, Vec<String>)]) -> Option<String> {
+        let whole = |cell: &&str| {
+            let whole = cell.strip_suffix(".0")?;
+            (!whole.is_empty() && whole.bytes().all(|byte| byte.is_ascii_digit())).then_some(whole.len())
+        };
+        let columns = [Field::Url, Field::Id, Field::UniqueId].into_iter().flat_map(|field| {
+            let sources = self.columns.of(field).unwrap_or_default().iter();
+            // what transforms make of a cell is what is meant
+            let own = sources.flat_map(|source| {
+                let is_changed = |column: &usize| {
+                    source.transformed().iter().any(|(own, by)| own == column && !by.is_empty())
+                };
+                source.columns().into_iter().filter(move |column| !is_changed(column))
+            });
+            own.map(move |column| (field, column))
+        });
+        let (field, column) = columns.into_iter().find(|(_, column)| {
+            let cells = filled(sample, *column).into_iter();
+            let cells: Vec<&str> = cells.filter(|cell| !self.rules.missing.is_missing(cell)).collect();
+            // `1.0` of a single row may be a version
+            let is_sure = cells.len() > 1 || cells.first().and_then(whole).is_some_and(|digits| digits > 2);
+            is_sure && cells.iter().all(|cell| whole(cell).is_some())
+        })?;
+        let name = redact::clean(&self.columns.names()[column]);
+        Some(format!(
+            "{}: every value of {name} ends in .0, as programs write whole numbers in a column with gaps, and is used so;              {{{name}|replace '.0' ''}} in --map leaves it out",
+            field.name()
         ))
     }
 

@@ -43,6 +43,7 @@ mod stamp;
 mod swallowed;
 mod table;
 mod values;
+mod values_as_header;
 mod workers;
 
 use std::{collections::BTreeSet, path::PathBuf, sync::atomic::Ordering};
@@ -197,6 +198,7 @@ impl Manifest {
         }
         manifest.rules.dates.has_date_cells = manifest.has_date_cells();
         let sample = manifest.sample(spec.header);
+        manifest.check_header(&ask.named, &sample)?;
         manifest.leave_out_texts(spec, &sample);
         manifest.find_out_dates(spec, &sample);
         manifest.find_out_points(&sample);

@@ -67,7 +67,7 @@ pub(super) struct Table {
     /// The cells of the first record, where it may be a header.
     pub(super) first: Vec<String>,
     /// Whether a record of its own names the columns.
-    has_header: bool,
+    pub(super) has_header: bool,
     /// Whether the record in the buffer is a row, and not the header.
     pub(super) first_row_is_read: bool,
     /// The header, where it could come again.

@@ -168,7 +168,7 @@ mod tests {
     use super::*;
     /// A row whose link is signed like this.
     fn item(tag: &str, signature: &str) -> ItemRow {
-        let url = format!("https://host/a.mp4?X-Amz-Signature={signature}");
+        let url = format!("https://host/a.mp4?X-Amz-Date=1&X-Amz-Signature={signature}");
         ItemRow {
             key: [1; 16],
             state: State::Rejected,

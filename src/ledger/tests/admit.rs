@@ -62,7 +62,7 @@ async fn items_of_an_unchanged_manifest_are_sent_before_it_is_read_again() {
 async fn a_link_with_a_new_signature_is_known_and_the_new_link_is_sent() {
     let mut fixture = Fixture::new().await;
     let signed = |line, name: &str, signature: &str| {
-        row(line, &format!("{name}.mp4?X-Amz-Signature={signature}#"), &[])
+        row(line, &format!("{name}.mp4?X-Amz-Date=1&X-Amz-Signature={signature}#"), &[])
     };
     fixture.admit(vec![signed(2, "sent", "old"), signed(3, "waiting", "old")]).await;
     let claim = fixture.claim(T0).await;

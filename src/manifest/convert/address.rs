@@ -79,6 +79,7 @@ impl<'a> Reading<'a> {
     pub(super) fn warn_of_oddities(&mut self, field: Field, written: &str, address: &str) {
         for (oddity, message, fix) in oddities(written, address) {
             let class = format!("{}_{oddity}", field.name());
+            let fix = if oddity == TAIL.0 { fix_of_tail(written) } else { fix.to_owned() };
             let fix = fix.replace("COLUMN", self.name_of(field)).replace("FIELD", field.name());
             let words = Explanation::new(&class, message.to_owned(), fix.as_str());
             self.warnings.push(problem_at(self.first(field), redact::url(written), words));
@@ -212,6 +213,14 @@ const BACKSLASH: Oddity = (
 );
 const PATH_OF_WINDOWS: Oddity =
     (BACKSLASH.0, BACKSLASH.1, "write a slash: --map \"FIELD={COLUMN|replace '\\' '/'}\"");
+const ADDRESS_INSIDE: Oddity = (
+    "address_inside",
+    "another whole address is in the path of the address",
+    "if the column holds whole addresses, map it alone: --map FIELD=COLUMN",
+);
+/// What the address of a service has that takes the address of a file in its path.
+const TAKES_ADDRESSES: &[&str] =
+    &["fetch", "proxy", "web/", "cors", "unsafe", "plain", "insecure", "archive"];
 const CUT: Oddity =
     ("cut", "the address ends in dots: the rest of it is missing", "export the whole address");
 const SCHEME_TWICE: Oddity =
@@ -250,6 +259,10 @@ fn rewritten(written: &str, address: &str) -> Option<Oddity> {
     if ["http//", "https//", "http:/", "https:/"].iter().any(|twice| path.starts_with(twice)) {
         return Some(SCHEME_TWICE);
     }
+    let inner = ["/http://", "/https://"].iter().find_map(|inner| path.split_once(inner));
+    if inner.is_some_and(|(before, _)| !TAKES_ADDRESSES.iter().any(|word| before.contains(word))) {
+        return Some(ADDRESS_INSIDE);
+    }
     // a name with blanks ends as a name of a video does
     if written.rsplit_once(char::is_whitespace).is_some_and(|(_, last)| !is_media(last)) {
         return Some(TAIL);
@@ -263,7 +276,8 @@ fn rewritten(written: &str, address: &str) -> Option<Oddity> {
         return Some(TAIL);
     }
     // nearly all have none of these
-    memchr::memchr2(b'%', b',', path.as_bytes()).or_else(|| memchr::memchr2(b'^', b'|', path.as_bytes()))?;
+    memchr::memchr3(b'%', b',', b';', path.as_bytes())
+        .or_else(|| memchr::memchr2(b'^', b'|', path.as_bytes()))?;
     let braced = path.split_once("%7B").and_then(|(_, behind)| behind.split_once("%7D"));
     // a name of Windows is in braces, too
     let is_guid = |inner: &str| inner.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
@@ -271,7 +285,9 @@ fn rewritten(written: &str, address: &str) -> Option<Oddity> {
         return Some(TEMPLATE);
     }
     let goes_on = path
-        .match_indices(['%', ',', '^', '|'])
+        .match_indices(['%', ',', ';', '^', '|'])
+        // `;jsessionid=1` is a parameter of the path
+        .filter(|(at, sign)| *sign != ";" || !path[*at..].contains('='))
         .any(|(at, _)| is_media(&path[..at]) && !is_media(path) && is_sign(&path[at..]));
     if goes_on {
         return Some(TAIL);
@@ -280,6 +296,24 @@ fn rewritten(written: &str, address: &str) -> Option<Oddity> {
         path.as_bytes()[at + 1..].iter().take(2).filter(|byte| byte.is_ascii_hexdigit()).count() == 2
     };
     path.match_indices('%').any(|(at, _)| !is_escape(at)).then_some(PERCENT)
+}
+
+/// What to do about that which follows an address: the rule that takes it off.
+fn fix_of_tail(written: &str) -> String {
+    let signs = written
+        .char_indices()
+        .filter(|(_, sign)| matches!(sign, ',' | ';' | '|' | '^' | '.' | ':' | '!' | ')'));
+    let mut tails = signs.filter(|(at, _)| is_media(&written[..*at]));
+    match tails.next() {
+        Some((at, sign)) if written.len() == at + 1 => {
+            let ending = written[..at].rfind('.').map_or("", |dot| &written[dot..at]);
+            format!("remove it: --map \"FIELD={{COLUMN|replace '{ending}{sign}' '{ending}'}}\"")
+        }
+        Some((_, sign @ (',' | ';' | '|' | '^'))) => {
+            format!("remove it, or take the part before it: --map \"FIELD={{COLUMN|split '{sign}'|first}}\"")
+        }
+        Some(_) | None => TAIL.2.to_owned(),
+    }
 }
 
 /// Whether a percent-encoded text begins with what separates words or sentences, in any script.
@@ -347,6 +381,12 @@ mod tests {
             ("https://h/a.mp4)", Some("tail")),
             ("https://h/watch(1)", None),
             ("https://h/a.mp4;jsessionid=1", None),
+            ("https://h/a.mp4;fog", Some("tail")),
+            ("https://h/https://h/a.mp4", Some("address_inside")),
+            ("https://h/videos/http://other/a.mp4", Some("address_inside")),
+            ("https://web.archive.org/web/2020/https://h/a.mp4", None),
+            ("https://res.example/demo/video/fetch/https://h/a.mp4", None),
+            ("https://h/get?u=https://h/a.mp4", None),
             ("https://h/long-name...", Some("cut")),
             ("https://h/long-name\u{2026}", Some("cut")),
             ("https://h/a...b.mp4", None),

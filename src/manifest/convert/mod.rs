@@ -9,7 +9,7 @@ mod source;
 mod texts;
 mod warnings;
 
-use std::borrow::Cow;
+use std::{borrow::Cow, cell::RefCell};
 
 use super::{
     borrowed_row::BorrowedRow,
@@ -42,6 +42,8 @@ struct Reading<'a> {
     columns: &'a Columns,
     rules: &'a RowRules,
     notices: &'a Notices,
+    /// Columns whose missing value is counted already: a value may be asked for several times.
+    counted: RefCell<Vec<usize>>,
     problems: Vec<Problem>,
     warnings: Vec<Problem>,
     /// Of the file that the address names.
@@ -51,17 +53,13 @@ struct Reading<'a> {
 }
 
 impl<'a> Reading<'a> {
-    const fn new(
-        cells: &'a [&'a str],
-        columns: &'a Columns,
-        rules: &'a RowRules,
-        notices: &'a Notices,
-    ) -> Self {
+    fn new(cells: &'a [&'a str], columns: &'a Columns, rules: &'a RowRules, notices: &'a Notices) -> Self {
         Self {
             cells,
             columns,
             rules,
             notices,
+            counted: RefCell::default(),
             problems: Vec::new(),
             warnings: Vec::new(),
             file: None,

@@ -54,7 +54,11 @@ impl<'a> Reading<'a> {
             return None;
         }
         if self.rules.missing.is_missing(text) {
-            self.notices.count_missing(column, self.cells.len(), text);
+            let mut counted = self.counted.borrow_mut();
+            if !counted.contains(&column) {
+                counted.push(column);
+                self.notices.count_missing(column, self.cells.len(), text);
+            }
             return None;
         }
         Some(text)

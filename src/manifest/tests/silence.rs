@@ -90,7 +90,18 @@ fn what_stands_beside_the_rows_and_that_more_follow_is_said() {
         (r#""paging":{"nextPageToken":"x"}"#, true),
         (r#""_links":{"next":{"href":"/2"}}"#, true),
         (r#""meta":{"hasMore":true}"#, true),
-        (r#""next":null,"has_more":false,"total":900"#, false),
+        (r#""next":null,"has_more":false,"total":900"#, true),
+        (r#""next":null,"has_more":false,"total":2"#, false),
+        (r#""offset":"itrX/recX""#, true),
+        (r#""offset":0,"limit":100"#, false),
+        (r#""numFound":120,"start":0"#, true),
+        (r#""count":120"#, true),
+        (r#""page":1,"pages":12"#, true),
+        (r#""page":12,"pages":12"#, false),
+        (r#""meta":{"pagination":{"total":120,"per_page":2}}"#, true),
+        (r#""hits":{"total":{"value":120,"relation":"eq"}}"#, true),
+        (r#""continue":{"gcmcontinue":"x|y","continue":"gcmcontinue||"}"#, true),
+        (r#""stats":{"views":{"total":900}}"#, false),
         (r#""next":"""#, false),
     ] {
         let said = found(&shelf.put(beside(outer).as_bytes())).contains("one page of several");
@@ -258,4 +269,98 @@ fn a_column_whose_name_comes_again_is_said_not_to_be_read() {
     ] {
         assert!(notes.contains(note), "{note}: {notes}");
     }
+}
+
+#[test]
+fn a_row_that_would_be_read_as_the_header_is_refused() {
+    let shelf = Shelf::new();
+    let (a, b) = ("https://h/a.mp4", "https://h/b.mp4");
+    let is_refused = |text: &str, map: &[&str], lines_before: u64| {
+        let mut spec = mapped(&shelf, text, map);
+        spec.dialect.lines_before = lines_before;
+        let error = Manifest::open(&spec).err();
+        matches!(error, Some(ManifestError::ValuesAsHeader { line, .. }) if line == lines_before + 1)
+    };
+    let bare = format!("{a},fog,2018-07-16\n{b},sea,2018-07-17\n");
+    assert!(is_refused(&bare, &["url=#1"], 0));
+    assert!(is_refused(&format!("url,tags\n{bare}"), &["url=#1"], 1), "the line before is the header");
+    assert!(is_refused(&format!("{a},fog\n"), &["url=#1"], 0), "the only row");
+    for (cells, map) in [
+        ("a.mp4,fog\nb.mp4,sea\n", &["url=https://h/{#1}"][..]),
+        ("fog,4711\nsea,4712\n", &["url=https://h/{#2}.mp4"]),
+        ("x7Q,2018-07-16 10:00\ny8R,2018-07-17 11:00\n", &["url=https://h/{#1}.mp4", "datetime=#2"]),
+        ("x7Q,52.5,13.4\ny8R,52.6,13.5\n", &["url=https://h/{#1}.mp4", "lat=#2", "lon=#3"]),
+    ] {
+        assert!(is_refused(cells, map, 0), "{cells}");
+    }
+    for (text, map) in [
+        (format!("0,1,2\n{bare}"), &["url=#1"][..]),
+        (format!("files.mp4,tags\n{a},fog\n"), &["url=files.mp4"]),
+        (
+            format!("http://rs.tdwg.org/ac/terms/accessURI,x\n{a},fog\n"),
+            &["url=http://rs.tdwg.org/ac/terms/accessURI"],
+        ),
+        ("2018,x\na.mp4,fog\n".to_owned(), &["url=https://h/{#1}"]),
+    ] {
+        assert!(!is_refused(&text, map, 0), "{text}");
+    }
+}
+
+#[test]
+fn a_template_around_a_whole_address_and_a_tail_are_said_with_a_rule_that_helps() {
+    let shelf = Shelf::new();
+    let spec = mapped(&shelf, "file,x\nhttps://h/a.mp4,1\n", &["url=https://h/{file}"]);
+    assert_eq!(classes(&spec), ["url_address_inside"]);
+    for (cell, rule) in [
+        ("https://h/a.mp4;fog", "{url|split ';'|first}"),
+        ("https://h/a.mp4.", "{url|replace '.mp4.' '.mp4'}"),
+        ("\"https://h/a.mp4,\"", "{url|replace '.mp4,' '.mp4'}"),
+        ("https://h/a.mp4 fog", "{url|split ' '|first}"),
+    ] {
+        let text = format!("url,x\n{cell},1\n");
+        let warning = warnings(&shelf.put(text.as_bytes())).remove(0).remove(0);
+        assert!(warning.0 == "url_tail" && warning.1.contains(rule), "{cell}: {warning:?}");
+        let row = read(&mapped(&shelf, &text, &[&format!("url={rule}")])).remove(0).unwrap();
+        assert_eq!(row.submission.url.as_str(), "https://h/a.mp4", "{cell}");
+    }
+}
+
+#[test]
+fn a_missing_value_is_counted_once_a_row() {
+    let shelf = Shelf::new();
+    let spec = shelf.put(b"url,date,time,lat,lon\nhttps://h/a.mp4,2019-05-06,NULL,NULL,NULL\n");
+    let mut manifest = Manifest::open(&spec).unwrap();
+    while manifest.next().unwrap().is_some() {}
+    let notices = manifest.notices();
+    assert!(
+        notices.len() == 3 && notices.iter().all(|notice| notice.contains(": 1 cell such as NULL")),
+        "{notices:?}"
+    );
+}
+
+#[test]
+fn a_number_with_a_blank_behind_its_comma_is_no_degrees_and_minutes() {
+    let shelf = Shelf::new();
+    for cell in ["52, 5", "52. 5", "52, 5 N"] {
+        let spec = shelf.put(format!("url,lat,lon\nhttps://h/a.mp4,\"{cell}\",13.4\n").as_bytes());
+        assert_eq!(only_problem(&spec).class, "coordinates_number", "{cell}");
+    }
+    let spec = shelf.put(b"url,lat,lon\nhttps://h/a.mp4,52 30,13 24\n");
+    assert!(is_at(&read(&spec).remove(0).unwrap(), 52.5, 13.4), "degrees and minutes");
+}
+
+#[test]
+fn ids_that_end_in_a_point_and_zero_are_said() {
+    let shelf = Shelf::new();
+    let text = "id,x\n12345.0,1\n,2\n12346.0,3\n";
+    let notes = |text: &str, map: &[&str]| {
+        Manifest::open(&mapped(&shelf, text, map)).unwrap().column_notes().concat()
+    };
+    let said = notes(text, &["url=https://h/{id}.mp4"]);
+    assert!(
+        said.contains("url: every value of id ends in .0") && said.contains("{id|replace '.0' ''}"),
+        "{said}"
+    );
+    assert!(!notes(text, &["url=https://h/{id|replace '.0' ''}.mp4", "id=x"]).contains(".0"));
+    assert!(!notes("v,x\n1.0,1\n1.5,2\n", &["url=https://h/{v}.mp4"]).contains(".0"), "versions");
 }

@@ -57,7 +57,18 @@ pub(super) fn read(text: &str) -> Result<Angle, CoordinateError> {
     if let Some(angle) = between_commas(text) {
         return angle;
     }
+    if is_cut_number(text) {
+        return Err(CoordinateError::NotANumber);
+    }
     of_tokens(&tokens(text)?)
+}
+
+/// `52, 5` and `52. 5`: one number with a blank behind its comma, and no degrees and minutes.
+fn is_cut_number(text: &str) -> bool {
+    let has_units = text.contains(|c| "°º˚'′’‘\"″”“:".contains(c)) || text.contains(['d', 'm']);
+    let parts: Vec<&str> =
+        text.split_whitespace().filter(|part| part.contains(|c: char| c.is_ascii_digit())).collect();
+    !has_units && matches!(parts[..], [first, _] if first.ends_with([',', '.', ';']))
 }
 
 /// `37,46.2N` and `37,46,12N`, as XMP has them: degrees, minutes and seconds between commas.

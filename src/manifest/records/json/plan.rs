@@ -15,7 +15,7 @@ use super::{
     boundary::{Shape, shape_of},
     by_column::ByColumn,
     layout::{Filled, Keys, Layout},
-    outer,
+    outer::Beside,
     outline::{Outline, join},
     rows::{RowsOf, rows_of},
     value::without_bare_words,
@@ -94,7 +94,7 @@ impl JsonPlan {
         } else if arrays::are_in_array(head) {
             (plan.shape, plan.rows_of) = (Shape::Elements, RowsOf::Arrays { path: String::new() });
         }
-        let mut keys = Keys::default();
+        let (mut keys, mut around) = (Keys::default(), Beside::default());
         match plan.rows_of.clone() {
             RowsOf::Records => {}
             RowsOf::Columns => plan.read_columns(open()?).map_err(PlanError::Unclear)?,
@@ -105,7 +105,7 @@ impl JsonPlan {
                 plan.read_elements(&path, is_keyed);
                 beside = without(&beside, &path);
                 let rules = (!shares_members).then_some(&named);
-                plan.found.extend(outer::notices(&beside, rules));
+                around = Beside::of(&beside, rules);
                 if shares_members {
                     // what cannot be read is an error where the cells are shared
                     let _ = keys.add_record(&beside, "", &named);
@@ -116,7 +116,8 @@ impl JsonPlan {
         }
         let is_one_line = !head.trim_ascii().contains(&b'\n');
         plan.counts_records = plan.columns.is_some() || plan.shape != Shape::Lines && is_one_line;
-        plan.find_keys(open()?, &mut keys, &named);
+        let rows = plan.find_keys(open()?, &mut keys, &named);
+        plan.found.extend(around.notices(rows));
         let collection = matches!(plan.rows_of, RowsOf::Elements { .. });
         let collection = collection.then(|| plan.element_prefix.trim_end_matches(EACH).to_owned());
         if let Some((line, error)) = plan.first_fault.take().filter(|_| keys.names().is_empty()) {
@@ -198,8 +199,9 @@ impl JsonPlan {
         self.layout.lists()
     }
 
-    /// Reads all records for their keys. What cannot be read is an error of its row later.
-    fn find_keys(&mut self, bytes: Bytes, keys: &mut Keys, named: &NamedKeys) {
+    /// Reads all records for their keys, and counts them. What cannot be read is an error of its row later.
+    fn find_keys(&mut self, bytes: Bytes, keys: &mut Keys, named: &NamedKeys) -> u64 {
+        let mut rows = 0;
         let mut records = JsonRecords::new(bytes, Arc::new(self.clone()));
         loop {
             let fault = match records.read_text() {
@@ -207,6 +209,7 @@ impl JsonPlan {
                 Ok(Next::Fault { error, .. }) => Some(error),
                 Ok(Next::End) | Err(_) => break,
             };
+            rows += 1;
             if let Some(error) = fault {
                 self.first_fault.get_or_insert((records.record_line(), error));
             }
@@ -214,6 +217,7 @@ impl JsonPlan {
         if let RowsOf::Elements { is_keyed: true, .. } = self.rows_of {
             keys.add(&join(&self.element_prefix, KEY), named);
         }
+        rows
     }
 
     /// Fills the cells that all rows share, from what is beside the rows.
