@@ -7,7 +7,7 @@ use crate::{
     domain::{ItemEvent, State, Submission, UnixMillis},
     ledger::{
         AttemptId, AttemptResult, Claim, ClaimBlocked, ClaimOutcome, ClaimTerms, ItemId, LedgerError, Marker,
-        RunId, Snapshot, marker, schema::ATTEMPT_IS_OPEN, types::Access,
+        RunId, Snapshot, marker, schema::ATTEMPT_IS_OPEN, types::LinkSigning,
     },
 };
 #[cfg(test)]
@@ -70,7 +70,7 @@ impl Snapshot {
             }
         }
         let owner = next.1.url.object().map(|object| object.owner());
-        if let Some(account) = owner.filter(|owner| terms.storage.of(owner, at) != Access::Signable) {
+        if let Some(account) = owner.filter(|owner| terms.storage.of(owner, at) != LinkSigning::Signable) {
             return Ok(ClaimCandidate::Blocked(ClaimBlocked::Unsignable { account }));
         }
         if self.foreign_video_of(next.1.key().0)?.is_some() {

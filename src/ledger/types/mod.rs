@@ -29,7 +29,7 @@ pub use library::{BoundItem, LibraryVideo, OtherMarker, Recovered, VideoOwner};
 pub use order::{Order, OrderId, OrderResult};
 pub use polling::{Observation, PollResult, PollTask};
 pub use review::{Question, ReviewAnswer, ReviewDecision, ReviewOutcome};
-pub(in crate::ledger) use storage_access::Access;
+pub(in crate::ledger) use storage_access::LinkSigning;
 pub use storage_access::StorageAccess;
 pub use totals::{Expiring, RunProgress, StateCounts};
 pub use usage::{BootTime, ClockReference, ExternalUsage, UploadUsage};

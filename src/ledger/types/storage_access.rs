@@ -20,12 +20,12 @@ const REFUSED_FOR: Duration = Duration::from_mins(5);
 /// claim reads no row that an earlier one passed over. When the cursor reaches the end, it starts again: an item before it may be
 /// pending again.
 #[derive(Clone, Debug, Default)]
-pub struct StorageAccess(Arc<Mutex<Known>>);
+pub struct StorageAccess(Arc<Mutex<StorageState>>);
 
 #[derive(Debug, Default)]
-struct Known {
+struct StorageState {
     accounts: BTreeMap<StorageAccount, AccountAccess>,
-    cursors: BTreeMap<ManifestId, Cursor>,
+    cursors: BTreeMap<ManifestId, PassCursor>,
 }
 
 #[derive(Debug)]
@@ -36,7 +36,7 @@ enum AccountAccess {
 
 /// How far the pending items of a manifest were passed over.
 #[derive(Clone, Copy, Debug, Default)]
-struct Cursor {
+struct PassCursor {
     /// The number of the last item that was passed over. 0: none.
     after: i64,
     /// Whether an item that can be sent was found since the cursor was at its start.
@@ -45,7 +45,7 @@ struct Cursor {
 
 /// Whether a link to an object of an account can be signed.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(in crate::ledger) enum Access {
+pub(in crate::ledger) enum LinkSigning {
     Signable,
     Refused,
     /// Credentials are to be obtained first.
@@ -75,11 +75,11 @@ impl StorageAccess {
         causes.collect::<Vec<_>>().join("; ")
     }
 
-    pub(in crate::ledger) fn of(&self, account: &StorageAccount, at: UnixMillis) -> Access {
+    pub(in crate::ledger) fn of(&self, account: &StorageAccount, at: UnixMillis) -> LinkSigning {
         match self.known().accounts.get(account) {
-            Some(AccountAccess::Signable { until }) if *until > at => Access::Signable,
-            Some(AccountAccess::Refused { until, .. }) if *until > at => Access::Refused,
-            _ => Access::Unknown,
+            Some(AccountAccess::Signable { until }) if *until > at => LinkSigning::Signable,
+            Some(AccountAccess::Refused { until, .. }) if *until > at => LinkSigning::Refused,
+            _ => LinkSigning::Unknown,
         }
     }
 
@@ -99,16 +99,16 @@ impl StorageAccess {
     pub(in crate::ledger) fn pass_over(&self, manifest: ManifestId, after: i64, has_found: bool) {
         let mut known = self.known();
         let cursor = known.cursors.entry(manifest).or_default();
-        *cursor = Cursor { after, has_found: cursor.has_found || has_found };
+        *cursor = PassCursor { after, has_found: cursor.has_found || has_found };
     }
 
     /// The cursor reached the last item and is at the start again. Returns whether each item since the last start was passed over.
     pub(in crate::ledger) fn start_again(&self, manifest: ManifestId) -> bool {
-        let cursor = self.known().cursors.insert(manifest, Cursor::default());
+        let cursor = self.known().cursors.insert(manifest, PassCursor::default());
         !cursor.is_some_and(|cursor| cursor.has_found)
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
+    fn known(&self) -> MutexGuard<'_, StorageState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -5,7 +5,8 @@ use std::sync::atomic::Ordering;
 use crate::{
     domain::{Submission, UnixMillis},
     ledger::{
-        ClaimTerms, ItemId, LedgerError, ManifestId, RunId, Snapshot, types::Access, values::submission_of,
+        ClaimTerms, ItemId, LedgerError, ManifestId, RunId, Snapshot, types::LinkSigning,
+        values::submission_of,
     },
 };
 
@@ -132,7 +133,7 @@ impl Snapshot {
         let (mut last_passed, mut passed_count) = (start, 0);
         let can_be_signed = |item: &PendingItem| {
             let owner = item.submission.url.object().map(|object| object.owner());
-            if !owner.is_some_and(|owner| storage.of(&owner, at) == Access::Refused) {
+            if !owner.is_some_and(|owner| storage.of(&owner, at) == LinkSigning::Refused) {
                 return true;
             }
             (last_passed, passed_count) = (item.item, passed_count + 1);
