@@ -169,10 +169,11 @@ pub fn without_values(text: &str, address: &str) -> String {
         if SHOWN_PARAMETERS.contains(&name) && written.len() <= SHOWN_VALUE_MAX {
             continue;
         }
-        let read = percent_encoding::percent_decode_str(written).decode_utf8_lossy().into_owned();
-        for value in [written, &read] {
+        // as it reads without its name
+        let read = url::form_urlencoded::parse(written.as_bytes()).map(|(read, _)| read.into_owned());
+        for value in std::iter::once(written.to_owned()).chain(read) {
             if value.len() >= VALUE_MIN {
-                shown = without_value(&shown, value);
+                shown = without_value(&shown, &value);
             }
         }
     }

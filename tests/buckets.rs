@@ -316,12 +316,13 @@ fn objects_in_google_cloud_storage_and_azure_are_sent_as_links_of_their_stores()
     assert_eq!(code, 0, "{text}");
     let links = service.urls();
     let google = "https://storage.googleapis.com/box/a%20b.mp4?X-Goog-Algorithm=GOOG4-RSA-SHA256&";
-    assert!(
-        links[0].starts_with(google) && links[0].contains("&generation=17&X-Goog-Signature="),
-        "{links:?}"
-    );
     let azure = "https://account1.blob.core.windows.net/box/a%2Bb.mp4?sv=";
-    assert!(links[1].starts_with(azure) && links[1].contains("&sp=r&spr=https&sig="), "{links:?}");
+    // requests that leave at nearly the same time may arrive in another order
+    let arrived = |beginning: &str, part: &str| {
+        links.iter().any(|link| link.starts_with(beginning) && link.contains(part))
+    };
+    assert!(arrived(google, "&generation=17&X-Goog-Signature="), "{links:?}");
+    assert!(arrived(azure, "&sp=r&spr=https&sig="), "{links:?}");
 }
 
 #[test]

@@ -46,7 +46,7 @@ fn an_item_is_explained_by_whatever_names_it_and_without_its_signature() {
     fixture.write("n.csv", "id,url\na.csv:7,https://host/n.mp4\n");
     assert_eq!(fixture.run(&["import", "n.csv", "--sandbox", "--quiet"]).0, 0);
     assert!(explain(&["a.csv:7"]).1.contains("n.csv:2"), "an id that looks like a place");
-    let (code, _, err) = explain(&["https://host/none.mp4?X-Amz-Signature=canary"]);
+    let (code, _, err) = explain(&["https://host/none.mp4?X-Amz-Date=1&X-Amz-Signature=canary"]);
     assert_eq!(code, 2, "{err}");
     assert!(err.contains("of the namespace default and the address https://host/none.mp4 "), "{err}");
     for [what, searched] in

@@ -239,19 +239,22 @@ pub(super) async fn misbound<T>(
         surplus().map(|(video, _)| as_library_video(video, listing.served)).collect();
     let numbers = context.ledger.read(move |snapshot| snapshot.bound_elsewhere(&videos)).await?;
     let wanted: HashSet<&VideoNo> = numbers.iter().flatten().collect();
-    let tags: HashMap<&VideoNo, &[String]> = listing
+    let bound: HashMap<&VideoNo, &ListedVideo> = listing
         .videos
         .iter()
         .filter(|video| wanted.contains(&video.video_no))
-        .map(|video| (&video.video_no, video.tags.as_slice()))
+        .map(|video| (&video.video_no, video))
         .collect();
-    let is_second = |video: &ListedVideo, bound: &VideoNo| {
+    let is_second = |video: &ListedVideo, number: &VideoNo| {
         let marker = video.tags.iter().find(|tag| is_marker(tag));
-        marker.is_some_and(|marker| tags.get(bound).is_some_and(|tags| tags.contains(marker)))
+        bound.get(number).zip(marker).is_some_and(|(bound, marker)| {
+            // a failed video never shows its tags
+            bound.status == IndexStatus::Failed || bound.tags.contains(marker)
+        })
     };
-    let misbound = surplus().zip(&numbers).filter_map(|((video, _), bound)| {
-        let bound = bound.as_ref().filter(|bound| !is_second(video, bound))?;
-        Some((video.video_no.clone(), bound.clone()))
+    let misbound = surplus().zip(&numbers).filter_map(|((video, _), number)| {
+        let number = number.as_ref().filter(|number| !is_second(video, number))?;
+        Some((video.video_no.clone(), number.clone()))
     });
     Ok(misbound.collect())
 }
