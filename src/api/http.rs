@@ -237,9 +237,16 @@ async fn stalled(progress: &BodyProgress, time_max: Duration) {
     }
 }
 
+/// A shorter key, in bytes, is one for a sandbox: it may be a word of every answer, such as `data` or `false`, and masking it would
+/// make the answer unreadable.
+const KEY_MASKED_MIN: usize = 8;
+
 /// A server that repeats the request in its answer must not carry the key into messages and reports. The name of a host shows it
 /// in lower case.
 fn redact_key(text: &mut [u8], key: &str) {
+    if key.len() < KEY_MASKED_MIN {
+        return;
+    }
     let key = key.to_ascii_lowercase();
     let lower = text.to_ascii_lowercase();
     for at in memchr::memmem::find_iter(&lower, &key) {
@@ -264,6 +271,17 @@ fn loss(error: &reqwest::Error, host: &str) -> TransportError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_is_masked_whatever_its_case_and_a_word_of_every_answer_is_not() {
+        let masked = |key: &str| {
+            let mut text = br#"{"data":"key SK-mavi-Abc1"}"#.to_vec();
+            redact_key(&mut text, key);
+            String::from_utf8(text).unwrap()
+        };
+        assert_eq!(masked("sk-mavi-abc1"), r#"{"data":"key ************"}"#);
+        assert_eq!(masked("data"), r#"{"data":"key SK-mavi-Abc1"}"#);
+    }
 
     #[test]
     fn the_reset_of_a_limit_counts_where_no_request_is_left() {
