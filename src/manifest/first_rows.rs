@@ -242,7 +242,8 @@ impl Manifest {
         })?;
         let name = redact::clean(&self.columns.names()[column]);
         Some(format!(
-            "{}: every value of {name} ends in .0, as programs write whole numbers in a column with gaps, and is used so;              {{{name}|replace '.0' ''}} in --map leaves it out",
+            "{}: every value of {name} ends in .0, as programs write whole numbers in a column with gaps, and is sent so; \
+             {{{name}|replace '.0' ''}} in --map leaves it out",
             field.name()
         ))
     }
