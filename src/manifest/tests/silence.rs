@@ -364,3 +364,23 @@ fn ids_that_end_in_a_point_and_zero_are_said() {
     assert!(!notes(text, &["url=https://h/{id|replace '.0' ''}.mp4", "id=x"]).contains(".0"));
     assert!(!notes("v,x\n1.0,1\n1.5,2\n", &["url=https://h/{v}.mp4"]).contains(".0"), "versions");
 }
+
+#[test]
+fn a_hemisphere_belongs_to_degrees_whose_name_leaves_out_where_they_were_found() {
+    let shelf = Shelf::new();
+    for header in [
+        "url,latitude,longitude,GPSLatitudeRef,GPSLongitudeRef",
+        "url,GPSLatitude,GPSLongitude,exif.GPSLatitudeRef,exif.GPSLongitudeRef",
+        "url,Composite:GPSLatitude,Composite:GPSLongitude,EXIF:GPSLatitudeRef,EXIF:GPSLongitudeRef",
+    ] {
+        let spec = shelf.put(format!("{header}\nhttps://h/a.mp4,37.77,122.4194,S,W\n").as_bytes());
+        assert!(is_at(&read(&spec).remove(0).unwrap(), -37.77, -122.4194), "{header}");
+    }
+    // only one of them has a hemisphere
+    let spec = shelf.put(b"url,latitude,longitude,GPSLongitudeRef\nhttps://h/a.mp4,37.77,122.4194,W\n");
+    assert!(is_at(&read(&spec).remove(0).unwrap(), 37.77, -122.4194));
+    // another place
+    let spec =
+        shelf.put(b"url,latitude,longitude,home_lat_ref,home_lon_ref\nhttps://h/a.mp4,37.77,12.5,S,W\n");
+    assert!(is_at(&read(&spec).remove(0).unwrap(), 37.77, 12.5));
+}

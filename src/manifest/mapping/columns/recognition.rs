@@ -157,9 +157,15 @@ impl Columns {
     fn hemisphere_of(&self, found: Recognised, axis: usize, is_named: bool) -> Option<Recognised> {
         let stem = |column: usize| place_stem(&self.names[column]);
         let found = self.of_same_file(found, axis)?;
-        let belongs = |column: &usize| stem(*column) == stem(axis) || (stem(*column).is_empty() && !is_named);
-        let column = std::iter::once(found.column).chain(found.rivals).find(belongs)?;
-        Some(Recognised { column, rivals: Vec::new() })
+        let columns: Vec<usize> = std::iter::once(found.column).chain(found.rivals).collect();
+        let is_of_place = |column: &&usize| stem(**column) == stem(axis);
+        // `GPSLatitudeRef` beside `latitude`: programs that read metadata leave the source out of some names
+        let is_of_none = |column: &&usize| {
+            let stem = stem(**column);
+            !is_named && stem.split('_').all(|part| part.is_empty() || METADATA_SOURCES.contains(&part))
+        };
+        let column = columns.iter().find(is_of_place).or_else(|| columns.iter().find(is_of_none))?;
+        Some(Recognised { column: *column, rivals: Vec::new() })
     }
 
     /// Where several columns were recognised for a coordinate, takes a pair of one file, the manifest first, whose names differ
@@ -216,6 +222,9 @@ impl Columns {
         }
     }
 }
+
+/// Parts of names that say where a program found a value, and no place.
+const METADATA_SOURCES: &[&str] = &["gps", "exif", "xmp"];
 
 /// The parts of a name that say which place it is of, without its axis: `site` of `site_lat` and of `siteLongitude`.
 fn place_stem(name: &str) -> String {
