@@ -77,7 +77,8 @@ impl Inference {
             |column: &Column<'_>| [GeoOrder::LatLon, GeoOrder::LonLat].map(|order| share(column, order));
         let best = columns
             .iter()
-            .filter(|column| !self.is_used(column) && column.distinct() > 1)
+            // numbers of tags can be read as pairs, too
+            .filter(|column| !self.is_used(column) && column.distinct() > 1 && !column.is_named(Field::Tags))
             .map(|column| (column, both(column)))
             .filter(|(column, shares)| {
                 let is_named = column.is_named(Field::Geo) || column.has_word(GEO_WORDS);

@@ -186,7 +186,7 @@ pub(in crate::manifest) enum Cell<'a> {
 }
 
 /// Whether a tag looks like a list, or a part of one, in a form that is not read: brackets that are not closed, quotes in
-/// brackets, or lists as Python and PHP show them.
+/// brackets or around it, a separator behind a backslash, or lists as Python and PHP show them.
 pub(in crate::manifest) fn is_fragment(tag: &str) -> bool {
     const SHOWN: &[&str] = &["set(", "frozenset(", "array(", "('", "(\"", "[(", "[{", "()"];
     let count = |sign: char| tag.matches(sign).count();
@@ -198,7 +198,16 @@ pub(in crate::manifest) fn is_fragment(tag: &str) -> bool {
         matches!(kind, "a" | "s") && !length.is_empty() && length.bytes().all(|byte| byte.is_ascii_digit())
     };
     let is_unclosed_text = tag.starts_with('"') && !tag.ends_with('"');
+    // `1)` and `:)` are no ends of brackets
+    let closes = tag.strip_suffix(')').is_some_and(|rest| rest.ends_with(char::is_alphabetic));
+    let is_open_round = count('(') > count(')') && !tag.contains(":(") || closes && count('(') == 0;
+    let is_quoted = tag.len() > 2 && tag.starts_with('\'') && tag.ends_with('\'');
+    let is_only_quotes = !tag.is_empty() && tag.chars().all(|c| matches!(c, '"' | '\''));
     is_open
+        || is_open_round
+        || is_quoted
+        || is_only_quotes
+        || tag.ends_with('\\')
         || is_quoted_list
         || is_unclosed_text
         || SHOWN.iter().any(|shown| tag.starts_with(shown))

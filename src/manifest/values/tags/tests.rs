@@ -109,6 +109,11 @@ fn a_part_of_a_list_that_is_not_known_is_noticed() {
         "['a' 'b']",
         "set()",
         "()",
+        "fog\\",
+        "(fog",
+        "sea)",
+        "'fog'",
+        "\"\"",
     ] {
         assert!(is_fragment(part), "{part}");
     }
@@ -128,6 +133,12 @@ fn a_part_of_a_list_that_is_not_known_is_noticed() {
         ":)",
         "\"x\"",
         "time 12:30:00",
+        "1) fog",
+        "1)",
+        "fog (dense)",
+        ":(",
+        "'n' roll",
+        "rock 'n'",
     ] {
         assert!(!is_fragment(tag), "{tag}");
     }
