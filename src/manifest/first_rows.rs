@@ -275,8 +275,12 @@ impl Manifest {
     fn time_note(&self, sample: &[(u64, Vec<String>)]) -> Option<String> {
         const NAMES: &[&str] = &["time", "uhrzeit", "zeit", "hora", "heure"];
         let day = self.columns.first_of(Field::Datetime)?;
-        if self.columns.of(Field::Time).is_some() || filled(sample, day).iter().any(|cell| cell.contains(':'))
-        {
+        // databases export a day alone as its midnight
+        let has_time = |cell: &&str| {
+            let is_midnight = || self.rules.dates.read(cell).is_ok_and(|read| read.ends_with(" 00:00:00"));
+            cell.contains(':') && !is_midnight()
+        };
+        if self.columns.of(Field::Time).is_some() || filled(sample, day).iter().any(has_time) {
             return None;
         }
         let is_time = |cell: &&str| {

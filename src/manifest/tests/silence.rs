@@ -384,3 +384,15 @@ fn a_hemisphere_belongs_to_degrees_whose_name_leaves_out_where_they_were_found()
         shelf.put(b"url,latitude,longitude,home_lat_ref,home_lon_ref\nhttps://h/a.mp4,37.77,12.5,S,W\n");
     assert!(is_at(&read(&spec).remove(0).unwrap(), 37.77, 12.5));
 }
+
+#[test]
+fn a_column_of_times_is_said_where_each_date_is_midnight() {
+    let shelf = Shelf::new();
+    let notes = |text: &str| Manifest::open(&shelf.put(text.as_bytes())).unwrap().column_notes().concat();
+    for day in ["2018-07-16", "2018-07-16 00:00:00", "2018-07-16T00:00"] {
+        let said = notes(&format!("url,taken_at,time\nhttps://h/a.mp4,{day},15:21\n"));
+        assert!(said.contains("--map \"time=time\" reads it"), "{day}: {said}");
+    }
+    let own = notes("url,taken_at,time\nhttps://h/a.mp4,2018-07-16 08:00,15:21\n");
+    assert!(!own.contains("--map \"time=time\""), "the dates have times of their own: {own}");
+}
